@@ -1,0 +1,1 @@
+"""The values that the rest of dermoscope passes around. No I/O."""

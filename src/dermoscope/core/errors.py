@@ -1,0 +1,73 @@
+"""Everything that dermoscope raises on purpose.
+
+    DermoscopeError                 exit code 1
+    ├── InputError                  exit code 2: the user can mend it
+    │   ├── ImageError              a file that cannot be read as an image
+    │   ├── TableError              a CSV or metadata table that breaks its rules
+    │   ├── ValueRuleError          a value of `core/` that breaks its rules
+    │   ├── BundleError             a bundle that is missing, damaged or of another format
+    │   ├── RecipeError             an unknown recipe or a setting that it cannot have
+    │   └── LeakError               one lesion, patient or image on both sides of a split
+    ├── MissingDependencyError      an optional package is not installed
+    ├── DownloadError               a server did not deliver
+    └── TrainingError               a training run could not go on
+
+Messages say what was wrong, where, and what to do. The command line and the API only translate them.
+"""
+
+from collections.abc import Iterable
+
+
+class DermoscopeError(Exception):
+    """Base of all errors raised on purpose."""
+
+    exit_code = 1
+
+
+class InputError(DermoscopeError):
+    """Input that its owner can mend."""
+
+    exit_code = 2
+
+
+class ImageError(InputError):
+    """A file that cannot be read as an image; the message begins with its name."""
+
+
+class TableError(InputError):
+    """A table that breaks its rules; the message names the file and the rows."""
+
+
+class ValueRuleError(InputError):
+    """A value whose parts do not fit together; the message names the offending rows."""
+
+
+class BundleError(InputError):
+    """A bundle that is missing, damaged or of another format."""
+
+
+class RecipeError(InputError):
+    """An unknown recipe, or a setting that a recipe cannot have."""
+
+
+class LeakError(InputError):
+    """One lesion, patient or image stands on both sides of a split."""
+
+
+class MissingDependencyError(DermoscopeError):
+    """An optional package is not installed; the message says how to get it."""
+
+
+class DownloadError(DermoscopeError):
+    """A server could not be reached or did not deliver what it announced."""
+
+
+class TrainingError(DermoscopeError):
+    """A training run could not go on; the message says what the last good checkpoint is."""
+
+
+def some(items: Iterable[object], most: int = 5) -> str:
+    """The first few items as text, and how many more there are: `a, b, c and 12 more`."""
+    texts = [str(item) for item in items]
+    shown = ", ".join(texts[:most])
+    return shown if len(texts) <= most else f"{shown} and {len(texts) - most} more"

@@ -1,0 +1,58 @@
+"""A measured figure that never goes without its interval, its unit and its n."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self
+
+from dermoscope.core.errors import ValueRuleError
+
+Unit = Literal["image", "lesion", "patient"]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value with the interval [low, high] at 95 %, how the interval was made, what was counted, and how many.
+
+    `value` is None where the figure cannot be measured (no case of a class); then `low` and `high` are None too and
+    `method` says why. `method` is one of the words of `evaluate/intervals.py`, for example `bootstrap` or `wilson`.
+
+    Raises ValueRuleError for a bound without a value, low > high, or a negative n.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    method: str
+    unit: Unit
+    n: int
+
+    def __post_init__(self) -> None:
+        if self.value is None and (self.low is not None or self.high is not None):
+            raise ValueRuleError("an estimate without a value has no interval")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueRuleError(f"interval [{self.low}, {self.high}] is upside down")
+        if self.n < 0:
+            raise ValueRuleError(f"an estimate over {self.n} cases")
+
+    @classmethod
+    def not_measurable(cls, why: str, unit: Unit, n: int) -> Self:
+        """A figure that cannot be measured, and the reason."""
+        return cls(None, None, None, f"not measurable: {why}", unit, n)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """The reverse of `as_dict`."""
+        return cls(**fields)
+
+    def as_dict(self) -> dict[str, Any]:
+        """`value, low, high, method, unit, n`, as the JSON of `evaluate` shows them."""
+        return asdict(self)
+
+    def text(self, digits: int = 3) -> str:
+        """`0.812 [0.790, 0.831]`, or `not measurable`."""
+        if self.value is None:
+            return "not measurable"
+        shown = f"{self.value:.{digits}f}"
+        if self.low is None or self.high is None:
+            return shown
+        return f"{shown} [{self.low:.{digits}f}, {self.high:.{digits}f}]"

@@ -1,0 +1,73 @@
+"""What a bundle says of images before and after refinement: `Prediction` and `Answer`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from dermoscope.core.errors import ValueRuleError, some
+from dermoscope.core.probabilities import Probabilities
+from dermoscope.core.taxonomy import Taxonomy
+
+AnswerKind = Literal["refer", "low_concern", "cannot_assess"]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Raw output of a model on a number of images.
+
+    `logits` is [cases, views, diagnoses]; `embedding` is [cases, features] (mean over views) or None where the model
+    gives none; `quality` holds one mapping of named figures per case (`width` and `height` in px of the original).
+
+    Raises ValueRuleError where shapes do not fit or a logit is not finite.
+    """
+
+    ids: tuple[str, ...]
+    taxonomy: Taxonomy
+    logits: Float[np.ndarray, "cases views diagnoses"]
+    embedding: Float[np.ndarray, "cases features"] | None = None
+    quality: tuple[Mapping[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ids", tuple(self.ids))
+        cases, views, diagnoses = self.logits.shape
+        if (cases, diagnoses) != (len(self.ids), len(self.taxonomy)) or (views == 0 and cases):
+            raise ValueRuleError(
+                f"logits {self.logits.shape} do not fit {len(self.ids)} ids x {len(self.taxonomy)}"
+            )
+        for name, value in (("embedding", self.embedding), ("quality", self.quality or None)):
+            if value is not None and len(value) != cases:
+                raise ValueRuleError(f"{name} has {len(value)} rows for {cases} cases")
+        broken = ~np.isfinite(self.logits).all(axis=(1, 2))
+        if broken.any():
+            raise ValueRuleError(
+                f"logits are not finite: {some(self.ids[r] for r in np.flatnonzero(broken))}"
+            )
+        self.logits.flags.writeable = False
+        if self.embedding is not None:
+            self.embedding.flags.writeable = False
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def probabilities(self, temperature: float = 1.0) -> Probabilities:
+        """Softmax of the logits divided by `temperature` per view, then the arithmetic mean over views."""
+        z = self.logits.astype(np.float64) / temperature
+        z = np.exp(z - z.max(axis=2, keepdims=True))
+        mean = (z / z.sum(axis=2, keepdims=True)).mean(axis=1)
+        return Probabilities(self.ids, self.taxonomy, mean / mean.sum(axis=1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a reader is told of one case: the kind, the reasons in words, and the figures behind them."""
+
+    kind: AnswerKind
+    reasons: tuple[str, ...]
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.reasons:
+            raise ValueRuleError(f"an answer ({self.kind}) needs at least one reason")

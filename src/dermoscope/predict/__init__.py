@@ -1,0 +1,1 @@
+"""A bundle and images make predictions and answers, on ONNX Runtime."""

@@ -1,0 +1,1 @@
+"""Numbers to better numbers: mean, calibration, prior shift, decision."""

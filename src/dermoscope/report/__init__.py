@@ -1,0 +1,1 @@
+"""Estimates and results make pages, tables and cards. Pictures arrive as bytes."""

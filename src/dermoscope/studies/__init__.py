@@ -1,0 +1,1 @@
+"""One file per study: what is claimed, and what is measured here."""

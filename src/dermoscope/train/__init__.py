@@ -1,0 +1,1 @@
+"""Cases make a bundle. The only home of torch, timm and accelerate."""
