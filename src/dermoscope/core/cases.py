@@ -83,9 +83,7 @@ class CaseSet:
     @cached_property
     def labels(self) -> Int[np.ndarray, " cases"]:
         """Column of each case's diagnosis in the taxonomy; -1 where there is none."""
-        out = np.array(
-            [-1 if c.diagnosis is None else self.taxonomy.index(c.diagnosis) for c in self.cases], int
-        )
+        out = np.array([-1 if c.diagnosis is None else self.taxonomy.index(c.diagnosis) for c in self.cases], int)
         out.flags.writeable = False
         return out
 
@@ -115,12 +113,9 @@ class CaseSet:
     def merged(self, merge: MergeMap) -> "CaseSet":
         """The same cases with their diagnoses projected onto a coarser taxonomy."""
         cases = tuple(
-            replace(c, diagnosis=None if c.diagnosis is None else merge.codes[c.diagnosis])
-            for c in self.cases
+            replace(c, diagnosis=None if c.diagnosis is None else merge.codes[c.diagnosis]) for c in self.cases
         )
-        holds = {
-            source: frozenset(merge.codes[code] for code in codes) for source, codes in self.holds.items()
-        }
+        holds = {source: frozenset(merge.codes[code] for code in codes) for source, codes in self.holds.items()}
         return CaseSet(cases, merge.target, holds)
 
     def __add__(self, other: "CaseSet") -> "CaseSet":
@@ -139,23 +134,16 @@ def _check_ids(cases: CaseSet) -> None:
 
 
 def _check_diagnoses(cases: CaseSet) -> None:
-    unknown = [
-        f"{c.image_id} ({c.diagnosis})" for c in cases if c.diagnosis and c.diagnosis not in cases.taxonomy
-    ]
+    unknown = [f"{c.image_id} ({c.diagnosis})" for c in cases if c.diagnosis and c.diagnosis not in cases.taxonomy]
     if unknown:
         raise ValueRuleError(f"not a diagnosis of {cases.taxonomy.name}: {some(unknown)}")
-    stray = [
-        f"{s} holds {code}"
-        for s, codes in cases.holds.items()
-        for code in codes
-        if code not in cases.taxonomy
-    ]
+    stray = [f"{s} holds {code}" for s, codes in cases.holds.items() for code in codes if code not in cases.taxonomy]
     if stray:
         raise ValueRuleError(f"not a diagnosis of {cases.taxonomy.name}: {some(stray)}")
     misfits = [
         f"{c.image_id} ({c.diagnosis} in {c.source})"
         for c in cases
-        if c.diagnosis and c.source in cases.holds and c.diagnosis not in cases.holds[c.source]
+        if c.diagnosis and c.source and c.diagnosis not in cases.holds.get(c.source, cases.taxonomy)
     ]
     if misfits:
         raise ValueRuleError(f"a source holds a diagnosis that it is said not to hold: {some(misfits)}")

@@ -24,10 +24,6 @@ class Claim:
     code: str | None = None
 
     def __post_init__(self) -> None:
-        empty = [
-            f
-            for f in ("task", "dataset", "metric", "model", "paper", "source")
-            if not getattr(self, f).strip()
-        ]
+        empty = [f for f in ("task", "dataset", "metric", "model", "paper", "source") if not getattr(self, f).strip()]
         if empty:
             raise ValueRuleError(f"a claim needs {', '.join(empty)}")

@@ -34,17 +34,13 @@ class Prediction:
         object.__setattr__(self, "ids", tuple(self.ids))
         cases, views, diagnoses = self.logits.shape
         if (cases, diagnoses) != (len(self.ids), len(self.taxonomy)) or (views == 0 and cases):
-            raise ValueRuleError(
-                f"logits {self.logits.shape} do not fit {len(self.ids)} ids x {len(self.taxonomy)}"
-            )
+            raise ValueRuleError(f"logits {self.logits.shape} do not fit {len(self.ids)} ids x {len(self.taxonomy)}")
         for name, value in (("embedding", self.embedding), ("quality", self.quality or None)):
             if value is not None and len(value) != cases:
                 raise ValueRuleError(f"{name} has {len(value)} rows for {cases} cases")
         broken = ~np.isfinite(self.logits).all(axis=(1, 2))
         if broken.any():
-            raise ValueRuleError(
-                f"logits are not finite: {some(self.ids[r] for r in np.flatnonzero(broken))}"
-            )
+            raise ValueRuleError(f"logits are not finite: {some(self.ids[r] for r in np.flatnonzero(broken))}")
         self.logits.flags.writeable = False
         if self.embedding is not None:
             self.embedding.flags.writeable = False

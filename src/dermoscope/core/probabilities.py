@@ -39,13 +39,11 @@ class Scores:
     def _check(self) -> None:
         expected = (len(self.ids), len(self.taxonomy))
         if self.values.shape != expected:
-            raise ValueRuleError(
-                f"values have shape {self.values.shape}; ids and {self.taxonomy.name} need {expected}"
-            )
+            raise ValueRuleError(f"values have shape {self.values.shape}; ids and {self.taxonomy.name} need {expected}")
         twice = [i for i, n in Counter(self.ids).items() if n > 1]
         if twice:
             raise ValueRuleError(f"ids stand more than once: {some(twice)}")
-        finite = np.isfinite(self.values).all(axis=1)
+        finite = np.asarray(np.isfinite(self.values).all(axis=1))
         if not finite.all():
             raise ValueRuleError(f"values that are missing or not finite: {some(self._named(~finite))}")
         outside = ((self.values < 0) | (self.values > 1)).any(axis=1)
@@ -129,9 +127,7 @@ class Prior:
         values.flags.writeable = False
         object.__setattr__(self, "values", values)
         if values.shape != (len(self.taxonomy),):
-            raise ValueRuleError(
-                f"prior {self.name!r}: {values.size} shares for {len(self.taxonomy)} diagnoses"
-            )
+            raise ValueRuleError(f"prior {self.name!r}: {values.size} shares for {len(self.taxonomy)} diagnoses")
         bad = [c for c, v in zip(self.taxonomy.codes, values, strict=True) if not (np.isfinite(v) and v > 0)]
         if bad:
             raise ValueRuleError(f"prior {self.name!r}: the share of {some(bad)} is not above 0")

@@ -40,9 +40,7 @@ class Taxonomy:
     def __post_init__(self) -> None:
         codes = self.codes
         if len(codes) < 2:
-            raise ValueRuleError(
-                f"taxonomy {self.name!r} holds {len(codes)} diagnoses; it needs at least two"
-            )
+            raise ValueRuleError(f"taxonomy {self.name!r} holds {len(codes)} diagnoses; it needs at least two")
         twice = sorted({code for code in codes if codes.count(code) > 1})
         if twice:
             raise ValueRuleError(f"taxonomy {self.name!r} names {some(twice)} more than once")
@@ -67,9 +65,7 @@ class Taxonomy:
         try:
             return self._index[code]
         except KeyError:
-            raise ValueRuleError(
-                f"{code!r} is not a diagnosis of {self.name}: {some(self.codes, 20)}"
-            ) from None
+            raise ValueRuleError(f"{code!r} is not a diagnosis of {self.name}: {some(self.codes, 20)}") from None
 
     def of_group(self, *groups: Group) -> Bool[np.ndarray, " diagnoses"]:
         """Mask of the diagnoses that belong to one of the groups."""
