@@ -1,0 +1,117 @@
+"""JPEG bytes -> RGB, decoded small where small is enough: the inner half of `images.py`, which is the one to call.
+
+A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size for a fraction of the work (scaled DCT). simplejpeg does it where
+it is installed, OpenCV where it is not; both rest on libjpeg-turbo, and the same three factors keep their pixels alike.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import UInt8
+
+from dermoscope.core.errors import ImageError
+
+FACTORS = (8, 4, 2)
+_STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_HUFFMAN_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
+
+
+@dataclass(frozen=True, slots=True)
+class JpegHeader:
+    """What stands before the first scan: size in px as stored, colour components, bits, EXIF and ICC bytes."""
+
+    width: int
+    height: int
+    components: int
+    bits: int
+    frame: int
+    exif: bytes
+    icc: bytes
+
+    @property
+    def plain(self) -> bool:
+        """8-bit grey or YCbCr/RGB in sRGB, which the fast decoders read correctly."""
+        ordinary = self.frame in _HUFFMAN_FRAMES and self.bits == 8 and self.components in (1, 3)
+        return ordinary and (not self.icc or is_srgb(self.icc))
+
+
+def is_jpeg(data: bytes) -> bool:
+    """Whether bytes begin as a JPEG does."""
+    return data[:3] == b"\xff\xd8\xff"
+
+
+def read_header(data: bytes) -> JpegHeader:
+    """Size, components, EXIF and ICC of a JPEG (ITU T.81, annex B). Raises ImageError when it is cut off."""
+    exif, icc, frame = b"", b"", None
+    position = 2
+    while position + 4 <= len(data):
+        if data[position] != 0xFF or data[position + 1] in (0x00, 0xFF):
+            position += 1
+            continue
+        marker = data[position + 1]
+        if marker in _STANDALONE:
+            position += 2
+            continue
+        if marker == 0xDA:
+            break
+        length = int.from_bytes(data[position + 2 : position + 4], "big")
+        body = data[position + 4 : position + 2 + length]
+        if marker in _FRAMES and len(body) >= 6:
+            frame = (marker, body[0], int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big"), body[5])
+        elif marker == 0xE1 and body.startswith(b"Exif\0\0"):
+            exif = exif or body
+        elif marker == 0xE2 and body.startswith(b"ICC_PROFILE\0"):
+            icc += body[14:]
+        position += 2 + length
+    # Decoders fill what is missing with grey and say nothing, so the end-of-image marker is looked for here. A
+    # thumbnail inside EXIF has one too: only what follows the first scan counts.
+    if frame is None or data.find(b"\xff\xd9", position) < 0:
+        raise ImageError("the JPEG is cut off; copy or download it again")
+    marker, bits, height, width, components = frame
+    return JpegHeader(width, height, components, bits, marker, exif, icc)
+
+
+def is_srgb(icc: bytes) -> bool:
+    """Whether an ICC profile describes itself as sRGB (ICC.1:2022, 7.3 and 9.2.41)."""
+    for entry in range(min(int.from_bytes(icc[128:132], "big"), 100)):
+        tag = icc[132 + 12 * entry : 144 + 12 * entry]
+        if tag[:4] == b"desc":
+            start, size = int.from_bytes(tag[4:8], "big"), int.from_bytes(tag[8:12], "big")
+            return b"sRGB" in icc[start : start + size].replace(b"\0", b"")
+    return False
+
+
+def factor_for(width: int, height: int, at_least: int) -> int:
+    """The strongest of 8, 4, 2, 1 that leaves a shorter side of at least `at_least` px; 1 where `at_least` is 0."""
+    shorter = min(width, height)
+    return next((f for f in FACTORS if at_least > 0 and -(-shorter // f) >= at_least), 1)
+
+
+def decode(data: bytes, header: JpegHeader, factor: int) -> UInt8[np.ndarray, "rows columns 3"]:
+    """A plain JPEG as RGB, 1/factor of its size. Raises ImageError when it is damaged."""
+    try:
+        import simplejpeg
+    except ImportError:
+        return decode_with_opencv(data, factor)
+    smallest = (-(-header.height // factor), -(-header.width // factor))
+    try:
+        return simplejpeg.decode_jpeg(data, "RGB", min_height=smallest[0], min_width=smallest[1])
+    except ValueError as error:
+        # A stray byte between segments or an odd but harmless parameter costs no pixel: cameras write such files.
+        said = str(error).lower()
+        if ("corrupt" in said or "premature" in said) and "extraneous" not in said:
+            raise
+    return simplejpeg.decode_jpeg(data, "RGB", min_height=smallest[0], min_width=smallest[1], strict=False)
+
+
+def decode_with_opencv(data: bytes, factor: int) -> UInt8[np.ndarray, "rows columns 3"]:
+    """The same as `decode` where simplejpeg is not installed."""
+    import cv2
+
+    flags = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4}
+    flag = flags.get(factor, cv2.IMREAD_REDUCED_COLOR_8) | cv2.IMREAD_IGNORE_ORIENTATION
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+    if pixels is None:
+        raise ImageError("the JPEG is damaged; copy or download it again")
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
