@@ -1,0 +1,115 @@
+"""Folders and tables -> CaseSet: HAM10000 as published, ISIC challenges, a folder per class, any CSV."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dermoscope.core.cases import Case, CaseSet
+from dermoscope.core.errors import InputError, TableError, some
+from dermoscope.core.taxonomy import Taxonomy
+from dermoscope.data.join import Files, Wording, case_set, index_images, join
+from dermoscope.data.tables import Table, accepted, choose_taxonomy, label_map, plain, read_table
+
+_TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".tab"})
+PathLike = Path | str
+
+
+def read_cases(
+    path: PathLike | Sequence[PathLike],
+    *,
+    truth: PathLike | None = None,
+    metadata: PathLike | None = None,
+    columns: Mapping[str, str] | None = None,
+    labels: Mapping[str, str] | None = None,
+    taxonomy: Taxonomy | None = None,
+) -> CaseSet:
+    """Read a data set from a folder, several folders (best copies first), or a CSV beside its images.
+
+    Recognised are HAM10000 as published (images + `HAM10000_metadata.csv`; with an ISIC 2019 truth file beside it or
+    as `truth`, in eight classes), the ISIC challenges (images + one-hot truth + metadata, ids with or without
+    `_downsampled`), a folder per class (codes or names), images alone (no labels), and any CSV whose columns have
+    known names or are named by `columns` (keys: image, diagnosis, lesion, patient, age, sex, site, source, licence,
+    confirmed_by). `labels` maps words of the files to codes. Without `taxonomy`, ISIC 2019 is taken where it holds
+    all labels, else ISIC 2018. An image in several sizes is one case whose `path` is the copy in the first folder,
+    within a folder the largest.
+
+    Raises InputError or TableError, naming the file and the rows, for what is missing, unknown, doubled or broken.
+    """
+    roots = [Path(p) for p in ([path] if isinstance(path, str | Path) else path)]
+    files = _locate(roots, truth, metadata)
+    wording = Wording(columns or {}, labels or {}, taxonomy)
+    if files.truth is None and files.metadata is None:
+        return _by_folder(files.folders, wording)
+    return join(files, wording)
+
+
+def _locate(roots: Sequence[Path], truth: PathLike | None, metadata: PathLike | None) -> Files:
+    """Folders to look for images in, and the tables that were named or else found there."""
+    absent = [root for root in roots if not root.exists()]
+    if absent or not roots:
+        raise InputError(f"{some(absent) or 'no folder'}: does not exist; give the folder of the images or their CSV")
+    named = [root for root in roots if root.is_file()]
+    folders = tuple(dict.fromkeys(root.parent if root.is_file() else root for root in roots))
+    given_truth = read_table(truth) if truth else None
+    given_metadata = read_table(metadata) if metadata else None
+    if not named and given_metadata and (given_truth or given_metadata.one_hot_taxonomy() is None):
+        return Files(folders, given_truth, given_metadata)
+    tables = [read_table(p) for p in named or [t for folder in folders for t in _tables_in(folder)]]
+    truths = [given_truth] if given_truth else [t for t in tables if t.one_hot_taxonomy()]
+    about = [given_metadata] if given_metadata else [t for t in tables if not t.one_hot_taxonomy()]
+    if not named and not given_metadata:
+        about = _telling([t for t in about if t.column_of("image", {}) and len(t.columns) > 1])
+    for kind, found in (("truth", truths), ("metadata", about)):
+        if len(found) > 1:
+            raise InputError(f"several tables could be the {kind}: {some(t.path for t in found)}; give {kind}=FILE")
+    return Files(folders, truths[0] if truths else None, about[0] if about else None)
+
+
+def _tables_in(folder: Path) -> list[Path]:
+    """Tables in a folder and one level below (the challenges' archives unpack so), in the order of their names."""
+    inside = [p for pattern in ("*", "*/*") for p in folder.glob(pattern) if p.is_file() and not p.name.startswith(".")]
+    return sorted(p for p in inside if p.suffix.lower() in _TABLE_SUFFIXES)
+
+
+def _telling(tables: list[Table]) -> list[Table]:
+    """The tables that carry diagnoses, where any do: HAM10000's beside the ISIC 2019 metadata of the same images."""
+    return [t for t in tables if t.column_of("diagnosis", {})] or tables
+
+
+def _by_folder(folders: Sequence[Path], wording: Wording) -> CaseSet:
+    """A folder per class, or images without labels where they lie directly in the folders."""
+    said: dict[str, str] = {}
+    torn: list[str] = []
+    images = index_images(folders)
+    if not images:
+        raise InputError(f"{some(folders)}: no images here; give the folder that holds them")
+    for key, copies in images.items():
+        classes = {_class_folder(path, folders) for path in copies}
+        said[key] = min(classes)
+        if len(classes) > 1:
+            torn.append(f"{key} ({', '.join(sorted(classes))})")
+    if torn:
+        raise TableError(f"{some(folders)}: one image id in several class folders: {some(torn)}; rename or remove one")
+    taxonomy = choose_taxonomy(said.values(), wording.taxonomy, wording.labels)
+    known = label_map(taxonomy, wording.labels)
+    strange = sorted({word for word in said.values() if word and plain(word) not in known})
+    bare = [key for key, word in said.items() if not word]
+    if strange or (bare and len(bare) < len(said)):
+        raise TableError(
+            f"{some(folders)}: folders that name no diagnosis: {some(strange) or 'none'}; images outside a class "
+            f"folder: {some(bare) or 'none'}. Accepted are {accepted(taxonomy)}; if a table holds the labels, give it "
+            "as truth= or metadata="
+        )
+    cases = []
+    for key, copies in sorted(images.items()):
+        code, original = known[plain(said[key])], said[key] or None
+        cases.append(Case(copies[0].stem, copies[0], code, diagnosis_original=original, copies=tuple(copies[1:])))
+    return case_set(cases, taxonomy, folders[0])
+
+
+def _class_folder(path: Path, folders: Sequence[Path]) -> str:
+    """Name of the folder directly below the given one in which an image lies; empty where it lies in none."""
+    for folder in folders:
+        if path.is_relative_to(folder):
+            parts = path.relative_to(folder).parts
+            return parts[0] if len(parts) > 1 else ""
+    return ""
