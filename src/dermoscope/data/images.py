@@ -36,7 +36,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff",
 
 Source = Path | str | bytes | np.ndarray
 
-_FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "BMP", "GIF", "WEBP")
+_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP")
 _ORIENTATION_TAG = 0x0112
 # Filters of `warnings` belong to the whole process: two threads that set and restore them would leave them changed.
 _quiet = threading.Lock()
@@ -218,7 +218,8 @@ def _upright(pixels: np.ndarray, stored: tuple[int, int], orientation: int, kind
 
 def _open(data: bytes) -> "Image.Image":
     """Header only; formats that Pillow hands to other programs are not among the allowed ones."""
-    from PIL import Image, UnidentifiedImageError
+    # Pillow knows a format by name once its plugin is imported; these two are not imported by themselves.
+    from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
 
     with _quiet, warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -40,7 +40,7 @@ def network(scene: Scene, size: float, jitter: float = 0.3) -> Map:
 def nevus(scene: Scene) -> Lesion:
     """NV: round and symmetric, even brown, with a network, globules, or no structure at all."""
     rng, unit = scene.rng, scene.unit
-    lesion = outline(scene, rng.uniform(0.13, 0.33), 0.13, rng.uniform(0.2, 0.5))
+    lesion = outline(scene, rng.uniform(0.13, 0.33), 0.11, rng.uniform(0.15, 0.4))
     body = lesion.inside(rng.uniform(0.15, 0.4))
     tone = rng.uniform(0.3, 1.0)
     even = 1.0 + 0.2 * noise(rng, scene.shape, 0.12 * unit, 5)

@@ -1,0 +1,217 @@
+"""The bundle: a folder that holds a trained model and everything that turns its output into an answer.
+
+bundle.json   manifest: format, taxonomy, preprocessing, views, calibration, priors, decision, a SHA-256 per file
+model.onnx    graph: pictures uint8 [n, size, size, 3] -> logits, embedding, features
+arrays.npz    head weights and out-of-distribution statistics
+card.json     the model card
+"""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dermoscope.core.card import Card
+from dermoscope.core.errors import BundleError, some
+from dermoscope.core.probabilities import Prior
+from dermoscope.core.taxonomy import Diagnosis, Taxonomy
+from dermoscope.refine.calibrate import Calibration
+from dermoscope.refine.decision import DecisionRule
+from dermoscope.refine.ood import OutOfDistribution
+
+FORMAT = 1
+MODEL, ARRAYS, CARD, MANIFEST = "model.onnx", "arrays.npz", "card.json", "bundle.json"
+
+
+class Manifest(BaseModel):
+    """What `bundle.json` says. Numbers are in the taxonomy's order."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: int
+    name: str
+    taxonomy: str
+    diagnoses: tuple[tuple[str, str, str], ...]
+    size: int = Field(gt=0, description="side of the input square in px")
+    views: tuple[dict[str, float], ...] = Field(description="framings whose mean is the answer")
+    temperature: float
+    bias: tuple[float, ...]
+    calibration_prior: tuple[float, ...]
+    training_counts: tuple[int, ...]
+    default_prior: str = "calibration"
+    decision: dict[str, Any]
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle in memory.
+
+    `graph` is the ONNX file's content; `arrays` holds `head_weight` [d, e], `head_bias` [d] and the statistics
+    `ood_*` where the bundle has them.
+    """
+
+    manifest: Manifest
+    graph: bytes
+    arrays: Mapping[str, np.ndarray]
+    card: Card
+
+    @cached_property
+    def sha256(self) -> str:
+        """Identity of the model: hash of the manifest without its card (whose figures are measured afterwards)."""
+        content = self.manifest.model_dump(mode="json")
+        content["files"] = {k: v for k, v in content["files"].items() if k != CARD}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def taxonomy(self) -> Taxonomy:
+        """The diagnoses that the model knows."""
+        return Taxonomy(
+            self.manifest.taxonomy,
+            tuple(Diagnosis(code, name, group) for code, name, group in self.manifest.diagnoses),  # type: ignore[arg-type]
+            "UNK" if self.manifest.taxonomy == "isic2019" else None,
+        )
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """What is applied to logits."""
+        return Calibration(self.manifest.temperature, np.array(self.manifest.bias))
+
+    @cached_property
+    def decision(self) -> DecisionRule:
+        """The rule from probability to answer."""
+        fields = dict(self.manifest.decision)
+        return DecisionRule(**{**fields, "codes": tuple(fields["codes"])})
+
+    @cached_property
+    def ood(self) -> OutOfDistribution | None:
+        """Out-of-distribution statistics, or None in an imported bundle without embedding."""
+        if "ood_centre" not in self.arrays:
+            return None
+        return OutOfDistribution(*(self.arrays[f"ood_{k}"] for k in ("centre", "projection", "means", "quantiles")))
+
+    def prior(self, name: str) -> Prior:
+        """`calibration`, `uniform` or `training`. Raises BundleError for another name."""
+        if name == "calibration":
+            return Prior(name, self.taxonomy, np.array(self.manifest.calibration_prior))
+        if name == "uniform":
+            return Prior.uniform(self.taxonomy)
+        if name == "training":
+            return Prior.from_counts(name, self.taxonomy, self.manifest.training_counts)
+        raise BundleError(f"the bundle knows no prior {name!r}; there are calibration, uniform, training")
+
+
+def find(name_or_path: str | Path = "default") -> Path:
+    """Folder of a bundle: a path, or the name of an installed one (entry point group `dermoscope.bundles`).
+
+    Raises BundleError, saying how to get one, when there is none of that name.
+    """
+    path = Path(name_or_path)
+    if path.is_dir():
+        return path
+    installed = {point.name: point for point in entry_points(group="dermoscope.bundles")}
+    if str(name_or_path) in installed:
+        return Path(installed[str(name_or_path)].load()())
+    have = f"installed are {some(sorted(installed))}" if installed else "no weights are installed"
+    raise BundleError(
+        f"no bundle {str(name_or_path)!r}: {have}. `make run` installs the bundled weights (pip install ./weights), "
+        "`dermoscope train` makes your own, and a path to a bundle's folder works everywhere a name does"
+    )
+
+
+def load(name_or_path: str | Path = "default") -> Bundle:
+    """Read a bundle and verify every file against its SHA-256.
+
+    Raises BundleError where a file is missing, changed, or of another format.
+    """
+    folder = find(name_or_path)
+    manifest = _manifest(folder)
+    content = {}
+    for name, expected in manifest.files.items():
+        path = folder / name
+        if Path(name).name != name or not path.is_file():
+            raise BundleError(f"{folder}: {name} is missing; install or train the bundle again")
+        content[name] = path.read_bytes()
+        if hashlib.sha256(content[name]).hexdigest() != expected:
+            raise BundleError(f"{path}: its SHA-256 is not the one in {MANIFEST}; the file was changed or damaged")
+    lacking = {MODEL, ARRAYS, CARD} - set(content)
+    if lacking:
+        raise BundleError(f"{folder / MANIFEST} does not list {some(sorted(lacking))}")
+    with np.load(io.BytesIO(content[ARRAYS]), allow_pickle=False) as arrays:
+        held = {name: arrays[name] for name in arrays.files}
+    try:
+        card = Card.model_validate_json(content[CARD])
+    except ValidationError as error:
+        raise BundleError(f"{folder / CARD} is not a model card: {_first(error)}") from None
+    return Bundle(manifest, content[MODEL], held, card)
+
+
+def _manifest(folder: Path) -> Manifest:
+    path = folder / MANIFEST
+    try:
+        raw = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}") from None
+    except ValueError as error:
+        raise BundleError(f"{path} is not JSON: {error}") from None
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+        found = raw.get("format") if isinstance(raw, dict) else None
+        raise BundleError(f"{path}: bundle format {found!r}; this version of dermoscope reads format {FORMAT}")
+    try:
+        return Manifest.model_validate(raw)
+    except ValidationError as error:
+        raise BundleError(f"{path} is not a bundle manifest: {_first(error)}") from None
+
+
+def _first(error: ValidationError) -> str:
+    detail = error.errors()[0]
+    return f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}"
+
+
+def save(bundle: Bundle, folder: Path) -> Bundle:
+    """Write a bundle whole (under a temporary name, then renamed) and return it with the hashes of its files."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **dict(bundle.arrays))
+    card = bundle.card.model_dump_json(indent=1).encode() + b"\n"
+    content = {MODEL: bundle.graph, ARRAYS: buffer.getvalue(), CARD: card}
+    files = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
+    manifest = bundle.manifest.model_copy(update={"files": files})
+    content[MANIFEST] = manifest.model_dump_json(indent=1).encode() + b"\n"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        for name, data in content.items():
+            with (temporary / name).open("wb") as out:
+                out.write(data)
+                out.flush()
+                os.fsync(out.fileno())
+        temporary.chmod(0o755)
+        if folder.exists():
+            old = temporary.with_name(temporary.name + ".old")
+            folder.rename(old)
+            temporary.rename(folder)
+            shutil.rmtree(old)
+        else:
+            temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return Bundle(manifest, bundle.graph, bundle.arrays, bundle.card)
+
+
+def head_weights(bundle: Bundle) -> tuple[Float[np.ndarray, "diagnoses features"], Float[np.ndarray, " diagnoses"]]:
+    """Weight and bias of the last layer, for class activation maps. Raises BundleError where they are not held."""
+    if "head_weight" not in bundle.arrays:
+        raise BundleError(f"bundle {bundle.manifest.name!r} holds no head weights")
+    return bundle.arrays["head_weight"], bundle.arrays["head_bias"]

@@ -1,0 +1,244 @@
+"""Bundle + images -> predictions, probabilities and answers."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dermoscope.core.cases import CaseSet
+from dermoscope.core.errors import ImageError, InputError
+from dermoscope.core.prediction import Answer, Prediction
+from dermoscope.core.probabilities import Prior, Probabilities
+from dermoscope.core.taxonomy import Taxonomy
+from dermoscope.data.images import Picture, Source, read_images
+from dermoscope.predict import bundle as bundles
+from dermoscope.predict.bundle import Bundle
+from dermoscope.predict.session import Session
+from dermoscope.predict.views import View, cut, first_views
+from dermoscope.refine.decision import decide
+from dermoscope.refine.prior import shift_prior
+
+Progress = Callable[[int, int], None]
+Failure = tuple[str, str]
+
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Result:
+    """What is said of one image: `as_dict()` is one entry of `classify --json`.
+
+    `probabilities` maps diagnosis codes to numbers that sum to 1 under `prior`; `ood` is the out-of-distribution rank
+    in [0, 1] or None; `quality` holds `width` and `height` of the original in px.
+    """
+
+    image: str
+    probabilities: dict[str, float]
+    prior: str
+    ood: float | None
+    quality: dict[str, float]
+    warnings: tuple[str, ...]
+    answer: Answer
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able fields, the answer as a word and its reasons as a list."""
+        return {
+            "image": self.image,
+            "probabilities": self.probabilities,
+            "prior": self.prior,
+            "ood": self.ood,
+            "quality": self.quality,
+            "warnings": list(self.warnings),
+            "answer": self.answer.kind,
+            "reasons": list(self.answer.reasons),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """A bundle that is ready to read images. Thread-safe: nothing in it changes after it is made.
+
+    >>> predictor = Predictor.load("default")                       # doctest: +SKIP
+    >>> prediction = predictor.predict(["lesion.jpg"])              # doctest: +SKIP
+    >>> predictor.refine(prediction, prior="uniform").values        # doctest: +SKIP
+    """
+
+    bundle: Bundle
+    session: Session
+
+    @classmethod
+    def load(cls, bundle: str | Path | Bundle = "default", *, threads: int | None = None) -> "Predictor":
+        """Load a bundle by name, path or value; `threads` limits what one call may use (default: all cores).
+
+        Raises BundleError where it is missing or damaged.
+        """
+        found = bundle if isinstance(bundle, Bundle) else bundles.load(bundle)
+        return cls(found, Session.load(found.graph, threads))
+
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """The diagnoses that the model knows."""
+        return self.bundle.taxonomy
+
+    def views(self, count: int | None = None) -> tuple[View, ...]:
+        """The bundle's own views, or the first `count` of all."""
+        return self.bundle.manifest.views if count is None else first_views(count)
+
+    def predict(
+        self,
+        sources: CaseSet | Sequence[Source],
+        *,
+        names: Sequence[str] | None = None,
+        views: int | None = None,
+        progress: Progress | None = None,
+    ) -> Prediction:
+        """Logits, embedding and quality figures of every image.
+
+        `sources` are paths, bytes, RGB uint8 arrays, or a CaseSet (its preferred copies). `names` become the ids; by
+        default a file's name without extension, a case's image id, or `image-1`, `image-2`, ...
+        Raises ImageError at the first image that cannot be read, ValueRuleError for a name that stands twice.
+        """
+        files = _paths(sources) if isinstance(sources, CaseSet) else list(sources)
+        ids = _names(sources, names)
+        prediction, failures = self._run(files, ids, self.views(views), progress)
+        if failures:
+            raise ImageError(failures[0][1])
+        return prediction
+
+    def refine(self, prediction: Prediction, prior: str | Prior | None = None) -> Probabilities:
+        """Mean over views of the calibrated softmax, shifted to a prior (None: the bundle's default)."""
+        calibrated = self.bundle.calibration.apply(prediction).probabilities()
+        target = self.prior(prior)
+        source = self.bundle.prior("calibration")
+        return calibrated if target.name == source.name else shift_prior(calibrated, source, target)
+
+    def prior(self, prior: str | Prior | None = None) -> Prior:
+        """A prior by name; None is the bundle's default."""
+        if isinstance(prior, Prior):
+            return prior
+        return self.bundle.prior(prior or self.bundle.manifest.default_prior)
+
+    def classify(
+        self,
+        sources: Sequence[Source],
+        *,
+        names: Sequence[str] | None = None,
+        views: int | None = None,
+        prior: str | Prior | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[list[Result], list[Failure]]:
+        """Results of the images that could be read, and (name, message) of those that could not."""
+        target = self.prior(prior)
+        prediction, failures = self._run(list(sources), _names(sources, names), self.views(views), progress)
+        return self.results(prediction, target), failures
+
+    def results(self, prediction: Prediction, prior: str | Prior | None = None) -> list[Result]:
+        """Probabilities under a prior, warnings and answer of every case of a prediction."""
+        target = self.prior(prior)
+        shown = self.refine(prediction, target)
+        ranks = self._ranks(prediction)
+        sides = [min(q.get("width", np.inf), q.get("height", np.inf)) for q in prediction.quality]
+        answers = decide(self.bundle.decision, self.refine(prediction, "calibration"), ranks, sides)
+        return [
+            Result(
+                image=prediction.ids[row],
+                probabilities=dict(zip(shown.taxonomy.codes, map(float, shown.values[row]), strict=True)),
+                prior=target.name,
+                ood=ranks[row],
+                quality=dict(prediction.quality[row]),
+                warnings=_warnings(ranks[row], sides[row], self.bundle.manifest.size),
+                answer=answers[row],
+            )
+            for row in range(len(prediction))
+        ]
+
+    def _ranks(self, prediction: Prediction) -> list[float | None]:
+        statistics = self.bundle.ood
+        if statistics is None or prediction.embedding is None or not len(prediction):
+            return [None] * len(prediction)
+        return [float(rank) for rank in statistics.rank(prediction.embedding)]
+
+    def _run(
+        self, sources: list[Source], ids: list[str], views: Sequence[View], progress: Progress | None
+    ) -> tuple[Prediction, list[Failure]]:
+        closest = max(v.get("zoom", 1.0) for v in views)
+        threads = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, len(sources) or 1)
+        pictures = read_images(sources, at_least=round(self.bundle.manifest.size * closest), threads=threads)
+        failures: list[Failure] = []
+        kept, quality, logits, embeddings = [], [], [], []
+        for position, batch in _batches(_readable(pictures, ids, sources, failures)):
+            squares = np.concatenate([cut(picture.pixels, self.bundle.manifest.size, views) for _, picture in batch])
+            found, embedding = self.session.run(squares, ("logits", "embedding"))
+            assert found is not None  # Session.load refuses a graph without logits
+            logits.append(found.reshape(len(batch), len(views), -1))
+            if embedding is not None:
+                embeddings.append(embedding.reshape(len(batch), len(views), -1).mean(axis=1))
+            kept += [ids[row] for row, _ in batch]
+            quality += [{"width": float(p.width), "height": float(p.height)} for _, p in batch]
+            if progress is not None:
+                progress(position + 1, len(sources))
+        if progress is not None:
+            progress(len(sources), len(sources))
+        prediction = Prediction(
+            tuple(kept),
+            self.taxonomy,
+            np.concatenate(logits) if logits else np.zeros((0, len(views), len(self.taxonomy)), np.float32),
+            np.concatenate(embeddings) if embeddings else None,
+            tuple(quality),
+        )
+        return prediction, failures
+
+
+def _readable(
+    pictures: Iterable[tuple[int, Picture | ImageError]],
+    ids: list[str],
+    sources: list[Source],
+    failures: list[Failure],
+) -> Iterator[tuple[int, Picture]]:
+    for position, picture in pictures:
+        if isinstance(picture, ImageError):
+            source = sources[position]
+            message = str(picture) if isinstance(source, str | Path) else f"{ids[position]}: {picture}"
+            failures.append((ids[position], message))
+        else:
+            yield position, picture
+
+
+def _batches(pictures: Iterable[tuple[int, Picture]]) -> Iterator[tuple[int, list[tuple[int, Picture]]]]:
+    batch: list[tuple[int, Picture]] = []
+    for item in pictures:
+        batch.append(item)
+        if len(batch) == BATCH:
+            yield item[0], batch
+            batch = []
+    if batch:
+        yield batch[-1][0], batch
+
+
+def _paths(cases: CaseSet) -> list[Source]:
+    without = [c.image_id for c in cases if c.path is None]
+    if without:
+        raise InputError(f"cases without an image file: {', '.join(without[:5])}")
+    return [c.path for c in cases if c.path is not None]
+
+
+def _names(sources: CaseSet | Sequence[Source], names: Sequence[str] | None) -> list[str]:
+    if names is not None:
+        if len(names) != len(sources):
+            raise InputError(f"{len(names)} names for {len(sources)} images")
+        return list(names)
+    if isinstance(sources, CaseSet):
+        return list(sources.ids)
+    return [Path(s).stem if isinstance(s, str | Path) else f"image-{k}" for k, s in enumerate(sources, start=1)]
+
+
+def _warnings(rank: float | None, side: float, size: int) -> tuple[str, ...]:
+    found = []
+    if side < size:
+        found.append(f"the shorter side has {side:.0f} px; the model reads {size} px, so detail is missing")
+    if rank is not None and rank >= 0.99:
+        found.append("the image is more unusual than 99 % of the images that the model was calibrated on")
+    return tuple(found)

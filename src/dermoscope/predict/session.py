@@ -1,0 +1,45 @@
+"""ONNX Runtime, and nothing else of it anywhere."""
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime
+from jaxtyping import Float, UInt8
+
+from dermoscope.core.errors import BundleError
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """A loaded graph. `run` may be called from several threads at once."""
+
+    inner: onnxruntime.InferenceSession
+    outputs: frozenset[str]
+
+    @classmethod
+    def load(cls, graph: bytes, threads: int | None = None) -> "Session":
+        """Load a graph onto the CPU. Raises BundleError where ONNX Runtime cannot read it."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = (
+            threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+        )
+        options.log_severity_level = 3
+        # a server sees batches of every size: a pool that keeps the largest would grow without need
+        options.enable_cpu_mem_arena = False
+        try:
+            inner = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime raises classes of its own, by extension module
+            raise BundleError(f"the model of the bundle cannot be loaded: {error}") from None
+        names = frozenset(output.name for output in inner.get_outputs())
+        if "logits" not in names:
+            raise BundleError(f"the model has no output `logits`; it has {', '.join(sorted(names))}")
+        return cls(inner, names)
+
+    def run(
+        self, pictures: UInt8[np.ndarray, "n size size 3"], outputs: tuple[str, ...]
+    ) -> list[Float[np.ndarray, "..."] | None]:
+        """The named outputs in order; None for one that the graph does not have."""
+        held = [name for name in outputs if name in self.outputs]
+        found = dict(zip(held, self.inner.run(held, {self.inner.get_inputs()[0].name: pictures}), strict=True))
+        return [found.get(name) for name in outputs]

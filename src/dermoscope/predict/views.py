@@ -1,0 +1,37 @@
+"""Views: the framings of one picture whose predictions are averaged."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import UInt8
+
+from dermoscope.core.errors import InputError
+from dermoscope.data.crop import frame_matrix, warp
+
+View = dict[str, float]
+
+VIEWS: tuple[View, ...] = tuple(
+    {"zoom": zoom, "angle": float(angle), "flip": float(flip)}
+    for zoom in (1.0, 1.2)
+    for angle, flip in ((0, 0), (180, 1), (90, 0), (270, 1), (180, 0), (0, 1), (270, 0), (90, 1))
+)
+"""All views in the order in which `--views N` takes them: turns and flips of the centre square, then closer ones."""
+
+
+def first_views(count: int) -> tuple[View, ...]:
+    """The first `count` views. Raises InputError outside 1 to 16."""
+    if not 1 <= count <= len(VIEWS):
+        raise InputError(f"--views {count}: there are 1 to {len(VIEWS)} views")
+    return VIEWS[:count]
+
+
+def cut(
+    pixels: UInt8[np.ndarray, "height width 3"], size: int, views: Sequence[View]
+) -> UInt8[np.ndarray, "views size size 3"]:
+    """Each view of a picture as a square of `size` px."""
+    shape = pixels.shape[:2]
+    frames = [
+        frame_matrix(shape, size, zoom=v.get("zoom", 1.0), angle=v.get("angle", 0.0), flip=bool(v.get("flip", 0)))
+        for v in views
+    ]
+    return np.stack([warp(pixels, frame, size) for frame in frames])

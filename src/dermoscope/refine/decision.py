@@ -1,0 +1,64 @@
+"""From a calibrated probability to one of three answers, by a rule that is stored in the bundle."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from dermoscope.core.errors import ValueRuleError
+from dermoscope.core.prediction import Answer
+from dermoscope.core.probabilities import Probabilities
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRule:
+    """Refer when the summed probability of `codes` (malignant and premalignant) reaches `refer_at`.
+
+    The probability is taken under the calibration prior, whatever prior is shown. An image with an out-of-distribution
+    rank of `ood_limit` or more, or with a shorter side below `smallest_side` px, cannot be assessed. `sensitivity` is what
+    the threshold was chosen for on the calibration role. Experimental: no peer-reviewed source for the limits.
+    """
+
+    codes: tuple[str, ...]
+    refer_at: float
+    sensitivity: float
+    ood_limit: float = 1.0
+    smallest_side: int = 100
+
+
+def fit_refer_at(scores: Float[np.ndarray, " cases"], positive: Int[np.ndarray, " cases"], sensitivity: float) -> float:
+    """The highest threshold at which at least `sensitivity` of the positive cases reach it.
+
+    Raises ValueRuleError when there is no positive case.
+    """
+    held = np.sort(scores[positive > 0])[::-1]
+    if held.size == 0:
+        raise ValueRuleError("no malignant or premalignant case to choose a threshold on")
+    return float(held[int(np.ceil(sensitivity * held.size)) - 1])
+
+
+def decide(
+    rule: DecisionRule, probabilities: Probabilities, ood: Sequence[float | None], sides: Sequence[float]
+) -> list[Answer]:
+    """One answer per row. `probabilities` are under the calibration prior; `sides` are shorter sides in px."""
+    taxonomy = probabilities.taxonomy
+    names = {d.code: d.name for d in taxonomy.diagnoses}
+    concern = probabilities.of_codes(rule.codes)
+    answers = []
+    for row, (score, rank, side) in enumerate(zip(concern, ood, sides, strict=True)):
+        figures = {"concern": float(score), "refer_at": rule.refer_at}
+        likely = max(rule.codes, key=lambda code: probabilities.values[row, taxonomy.index(code)])
+        if side < rule.smallest_side:
+            reason = f"the image is too small: {side:.0f} px, at least {rule.smallest_side} px are needed"
+            answers.append(Answer("cannot_assess", (reason,), figures))
+        elif rank is not None and rank >= rule.ood_limit:
+            reason = "the image is unlike every dermoscopic image that the model was calibrated on"
+            answers.append(Answer("cannot_assess", (reason,), figures))
+        elif score >= rule.refer_at:
+            reason = f"{names[likely]} cannot be ruled out: malignant or premalignant with {score:.0%}"
+            answers.append(Answer("refer", (reason,), figures))
+        else:
+            reason = "no suspicious feature found by the model; this does not lower your own concern"
+            answers.append(Answer("low_concern", (reason,), figures))
+    return answers

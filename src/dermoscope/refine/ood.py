@@ -1,0 +1,63 @@
+"""How unlike the training data an image is, from its embedding (experimental as a limit for refusing an answer)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from dermoscope.core.errors import ValueRuleError
+
+
+@dataclass(frozen=True, eq=False)
+class OutOfDistribution:
+    """Mahalanobis distance to the nearest diagnosis (Lee et al. 2018, NeurIPS), in a whitened subspace.
+
+    `projection` [features, k] whitens embeddings around `centre` [features] by the covariance within diagnoses; `means`
+    [diagnoses, k] are the class means there; `quantiles` [q] are evenly spaced quantiles (0 to 1) of the distance on the
+    calibration role, by which a distance becomes a rank.
+    """
+
+    centre: Float[np.ndarray, " features"]
+    projection: Float[np.ndarray, "features k"]
+    means: Float[np.ndarray, "diagnoses k"]
+    quantiles: Float[np.ndarray, " q"]
+
+    def distance(self, embedding: Float[np.ndarray, "cases features"]) -> Float[np.ndarray, " cases"]:
+        """Distance to the nearest class mean, in within-class standard deviations."""
+        z = (embedding - self.centre) @ self.projection
+        squared = ((z[:, None, :] - self.means[None]) ** 2).sum(axis=2)
+        return np.sqrt(squared.min(axis=1))
+
+    def rank(self, embedding: Float[np.ndarray, "cases features"]) -> Float[np.ndarray, " cases"]:
+        """Share of calibration cases that are less unusual, in [0, 1]; 1 is beyond all of them."""
+        shares = np.linspace(0, 1, len(self.quantiles))
+        return np.interp(self.distance(embedding), self.quantiles, shares)
+
+
+def fit_ood(
+    training: Float[np.ndarray, "cases features"],
+    labels: Int[np.ndarray, " cases"],
+    calibration: Float[np.ndarray, "others features"],
+    *,
+    dimensions: int = 64,
+) -> OutOfDistribution:
+    """Fit on embeddings of training cases with their diagnoses, rank on those of calibration cases.
+
+    Raises ValueRuleError with fewer than two cases per dimension.
+    """
+    if len(training) < 2 * dimensions:
+        raise ValueRuleError(f"{len(training)} embeddings are too few for {dimensions} dimensions")
+    centre = training.mean(axis=0)
+    kinds = np.unique(labels)
+    means = np.stack([training[labels == k].mean(axis=0) for k in kinds])
+    within = training - means[np.searchsorted(kinds, labels)]
+    values, vectors = np.linalg.eigh(np.cov((training - centre).T))
+    basis = vectors[:, np.argsort(values)[::-1][:dimensions]]
+    inner = np.cov((within @ basis).T) + 1e-6 * np.eye(basis.shape[1])
+    whitening = np.linalg.cholesky(np.linalg.inv(inner))
+    projection = (basis @ whitening).astype(np.float32)
+    fitted = OutOfDistribution(
+        centre.astype(np.float32), projection, ((means - centre) @ projection).astype(np.float32), np.zeros(1)
+    )
+    quantiles = np.quantile(fitted.distance(calibration), np.linspace(0, 1, 201))
+    return OutOfDistribution(fitted.centre, fitted.projection, fitted.means, quantiles)

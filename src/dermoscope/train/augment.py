@@ -1,0 +1,107 @@
+"""Random variation of a training picture: one affine matrix, one colour matrix, one cut-out, one loss of detail.
+
+The ranges follow Steppan & Hanke 2021 (rotation, translation, shear, zoom, flips, lighting, one cut-out at p = 0.5);
+resolution, JPEG quality and aspect vary independently of the diagnosis, because in public data sets sharpness alone
+predicts melanoma.
+"""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from dermoscope.data.crop import frame_matrix, warp
+
+_LUMA = np.array([0.299, 0.587, 0.114])
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """Bounds of the random variation; every draw is uniform (aspect and zoom: log-uniform) within them.
+
+    `angle`, `shear` in degrees; `shift` and `cutout` as shares of the side; `brightness`, `contrast`, `saturation`,
+    `gain` (per channel) as relative changes; `hue` in degrees; `resolution` is the lowest share of the input size that
+    detail is reduced to, `jpeg` the lowest quality; the `_p` fields are probabilities.
+    """
+
+    angle: float = 180.0
+    shear: float = 6.0
+    shift: float = 0.08
+    zoom: tuple[float, float] = (0.8, 1.5)
+    aspect: float = 1.3
+    brightness: float = 0.15
+    contrast: float = 0.2
+    saturation: float = 0.25
+    hue: float = 8.0
+    gain: float = 0.06
+    cutout: tuple[float, float] = (0.07, 0.3)
+    cutout_p: float = 0.5
+    resolution: float = 0.4
+    resolution_p: float = 0.5
+    jpeg: int = 35
+    jpeg_p: float = 0.25
+
+    def strength(self, factor: float) -> "Augmentation":
+        """The same with colour changes scaled by `factor`."""
+        scaled = {k: getattr(self, k) * factor for k in ("brightness", "contrast", "saturation", "hue", "gain")}
+        kept = {k: getattr(self, k) for k in self.__slots__ if k not in scaled}
+        return Augmentation(**{**kept, **scaled})
+
+
+def draw_matrix(
+    rng: np.random.Generator, bounds: Augmentation, shape: tuple[int, int], size: int
+) -> Float[np.ndarray, "2 3"]:
+    """A random framing of a picture: rotation, flip, zoom, aspect, shear and translation as one matrix."""
+    low, high = np.log(bounds.zoom)
+    stretch = math.log(bounds.aspect)
+    return frame_matrix(
+        shape,
+        size,
+        zoom=math.exp(rng.uniform(low, high)),
+        angle=rng.uniform(-bounds.angle, bounds.angle),
+        flip=bool(rng.random() < 0.5),
+        aspect=math.exp(rng.uniform(-stretch, stretch)),
+        shear=rng.uniform(-bounds.shear, bounds.shear),
+        shift=(rng.uniform(-bounds.shift, bounds.shift), rng.uniform(-bounds.shift, bounds.shift)),
+    )
+
+
+def draw_colour(rng: np.random.Generator, bounds: Augmentation) -> Float[np.ndarray, "3 4"]:
+    """A random 3x4 colour matrix (RGB -> RGB, offset in 0..255): brightness, contrast, saturation, hue, gains.
+
+    Hue is a rotation about the grey axis, so that grey stays grey.
+    """
+    contrast = 1 + rng.uniform(-bounds.contrast, bounds.contrast)
+    saturation = 1 + rng.uniform(-bounds.saturation, bounds.saturation)
+    offset = 255 * (rng.uniform(-bounds.brightness, bounds.brightness) + 0.5 * (1 - contrast))
+    gains = 1 + rng.uniform(-bounds.gain, bounds.gain, 3)
+    turn = math.radians(rng.uniform(-bounds.hue, bounds.hue))
+    axis = 1 / math.sqrt(3)
+    cross = axis * np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])
+    hue = math.cos(turn) * np.eye(3) + math.sin(turn) * cross + (1 - math.cos(turn)) / 3
+    grey = np.tile(_LUMA, (3, 1))
+    linear = contrast * np.diag(gains) @ (saturation * np.eye(3) + (1 - saturation) * grey) @ hue
+    return np.column_stack([linear, np.full(3, offset)])
+
+
+def augment(
+    pixels: UInt8[np.ndarray, "height width 3"], size: int, bounds: Augmentation, rng: np.random.Generator
+) -> UInt8[np.ndarray, "size size 3"]:
+    """One random variant of a picture as the network's input."""
+    reduced = size
+    if rng.random() < bounds.resolution_p:
+        reduced = max(16, round(size * rng.uniform(bounds.resolution, 1.0)))
+    out = warp(pixels, draw_matrix(rng, bounds, pixels.shape[:2], reduced), reduced)
+    if rng.random() < bounds.jpeg_p:
+        quality = int(rng.integers(bounds.jpeg, 96))
+        out = cv2.imdecode(cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+    if reduced != size:
+        out = cv2.resize(out, (size, size), interpolation=cv2.INTER_LINEAR)
+    out = cv2.transform(out, draw_colour(rng, bounds))
+    if rng.random() < bounds.cutout_p:
+        side = max(1, round(size * rng.uniform(*bounds.cutout)))
+        top, left = rng.integers(0, size - side + 1, 2)
+        out[top : top + side, left : left + side] = out.mean(axis=(0, 1))
+    return out

@@ -1,0 +1,92 @@
+"""Decoded pictures in one uint8 memory map on disk, so that an epoch reads no JPEG.
+
+The file is keyed by the content of the images and by how they were decoded; it is written under a temporary name and
+renamed when whole, so that a killed run leaves nothing half-written to be believed.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Int, UInt8
+
+from dermoscope.data.images import read_image
+
+ROOM = 1.3
+"""Pictures are kept at up to this many times the input size, so that zooming in finds detail."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Pictures of different sizes in one flat map: `shapes[k]` is (height, width), `starts[k]` the first byte."""
+
+    pixels: UInt8[np.ndarray, " bytes"]
+    starts: Int[np.ndarray, " pictures"]
+    shapes: Int[np.ndarray, "pictures 2"]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
+        height, width = self.shapes[index]
+        start = self.starts[index]
+        return self.pixels[start : start + height * width * 3].reshape(height, width, 3)
+
+
+def _kept(path: Path, size: int) -> np.ndarray:
+    most = round(size * ROOM)
+    pixels = read_image(path, at_least=most).pixels
+    height, width = pixels.shape[:2]
+    shorter = min(height, width)
+    if shorter <= most:
+        return np.ascontiguousarray(pixels)
+    shape = (round(width * most / shorter), round(height * most / shorter))
+    return cv2.resize(pixels, shape, interpolation=cv2.INTER_AREA)
+
+
+def _key(paths: Sequence[Path], size: int, threads: int) -> str:
+    with ThreadPoolExecutor(threads) as pool:
+        digests = list(pool.map(lambda p: hashlib.sha256(p.read_bytes()).digest(), paths))
+    return hashlib.sha256(b"".join(digests) + f"{size}x{ROOM} v1".encode()).hexdigest()[:24]
+
+
+def cached(paths: Sequence[Path], size: int, folder: Path, progress: Progress | None = None) -> Pictures:
+    """Decode each file once, in the order of `paths`, or find what an earlier run has decoded in `folder`.
+
+    Raises ImageError for a file that cannot be read.
+    """
+    threads = os.cpu_count() or 1
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = folder / f"pictures-{_key(paths, size, threads)}"
+    index, data = stem.with_suffix(".json"), stem.with_suffix(".bin")
+    if not (index.exists() and data.exists()):
+        _decode(paths, size, index, data, progress)
+    shapes = np.array(json.loads(index.read_text())["shapes"], dtype=np.int64).reshape(-1, 2)
+    ends = np.cumsum(shapes.prod(axis=1) * 3)
+    return Pictures(np.memmap(data, np.uint8, "r"), np.concatenate([[0], ends[:-1]]), shapes)
+
+
+def _decode(paths: Sequence[Path], size: int, index: Path, data: Path, progress: Progress | None) -> None:
+    temporary = data.with_suffix(f".{os.getpid()}.part")
+    shapes = []
+    try:
+        with temporary.open("wb") as out, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            for done, pixels in enumerate(pool.map(lambda p: _kept(p, size), paths), start=1):
+                shapes.append(pixels.shape[:2])
+                out.write(pixels.tobytes())
+                if progress is not None:
+                    progress(done, len(paths))
+        temporary.replace(data)
+        part = index.with_suffix(f".{os.getpid()}.part")
+        part.write_text(json.dumps({"shapes": shapes}))
+        part.replace(index)
+    finally:
+        temporary.unlink(missing_ok=True)

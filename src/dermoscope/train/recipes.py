@@ -1,0 +1,115 @@
+"""Recipes: Python values that say everything about a training run.
+
+default   the network that ships: tf_efficientnet_lite0, fine-tuned            dermoscope train --recipe default
+quick     frozen features of the same backbone and a trained head              dermoscope train --recipe quick
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal, TypeVar
+
+from dermoscope.core.errors import RecipeError, some
+from dermoscope.train.augment import Augmentation
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    `size` is the side of the input in px. `head_epochs` train the new head on the frozen backbone, `epochs` train all
+    layers, each with a one-cycle schedule that peaks at `head_rate` / `rate` (for a batch of `batch`). `balance` is the
+    exponent b of class balancing: a diagnosis with n images is drawn in proportion to n^(1-b) (0: as it comes, 1: every
+    diagnosis equally often). `ema` is the decay of the averaged weights per step (0: off). `mixup` is the alpha of mixup
+    (Zhang et al. 2018; 0: off). `views` and `prior` are the bundle's defaults at prediction. `full` is what `--full` changes, for those with a GPU.
+    """
+
+    name: str
+    kind: Literal["finetune", "probe"] = "finetune"
+    backbone: str = "tf_efficientnet_lite0"
+    pretrained: bool = True
+    size: int = 224
+    head_epochs: int = 1
+    epochs: int = 7
+    batch: int = 32
+    head_rate: float = 3e-3
+    rate: float = 1e-3
+    weight_decay: float = 0.02
+    label_smoothing: float = 0.05
+    balance: float = 0.5
+    ema: float = 0.999
+    mixup: float = 0.0
+    dropout: float = 0.2
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    views: int = 8
+    prior: str = "uniform"
+    seed: int = 0
+    full: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every setting as JSON-able values."""
+        return {**asdict(self), "full": dict(self.full)}
+
+    def with_full(self) -> "Recipe":
+        """The same recipe with the settings that `--full` stands for."""
+        return replace(self, **self.full)
+
+    def with_settings(self, settings: Mapping[str, str]) -> "Recipe":
+        """The recipe with settings given as text (`epochs=3`, `augmentation.jpeg_p=0`).
+
+        Raises RecipeError for a name that the recipe does not have or a text that is not of its kind.
+        """
+        out = self
+        for key, text in settings.items():
+            if key.startswith("augmentation."):
+                out = replace(out, augmentation=_changed(out.augmentation, key.removeprefix("augmentation."), text))
+            else:
+                out = _changed(out, key, text)
+        return out
+
+
+T = TypeVar("T", bound="Recipe | Augmentation")
+
+
+def _changed(value: T, key: str, text: str) -> T:
+    names = [f.name for f in fields(value) if not isinstance(getattr(value, f.name), Mapping | Augmentation)]
+    if key not in names:
+        raise RecipeError(f"no setting {key!r}; settings are {some(names, 40)}")
+    return replace(value, **{key: _parsed(key, text, getattr(value, key))})
+
+
+def _parsed(key: str, text: str, now: Any) -> Any:
+    try:
+        if isinstance(now, bool):
+            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+        if isinstance(now, tuple):
+            parts = tuple(float(part) for part in text.split(","))
+            if len(parts) != len(now):
+                raise ValueError
+            return parts
+        return type(now)(text)
+    except (ValueError, KeyError):
+        raise RecipeError(f"setting {key}={text!r}: expected something like {now!r}") from None
+
+
+DEFAULT = Recipe("default", full={"epochs": 40, "batch": 128, "rate": 2e-3})
+"""The network that ships: EfficientNet-Lite0 with ImageNet weights, head first, then all layers.
+
+Paper: two-stage transfer learning and bounded augmentation after Steppan & Hanke 2021 (arXiv 2101.03814).
+Command: `dermoscope train --recipe default --data ham10000 --out RUN` (`--full` where there is a GPU).
+"""
+
+QUICK = Recipe("quick", kind="probe", epochs=60, batch=256, rate=3e-3, balance=0.5, ema=0.0, label_smoothing=0.0)
+"""Frozen ImageNet features of the same backbone, computed once and cached, and a linear head trained on them.
+
+For ablations, seeds and folds: minutes the first time, seconds afterwards.
+Command: `dermoscope train --recipe quick --data ham10000 --out RUN`.
+"""
+
+RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for recipe in (DEFAULT, QUICK)}
+
+
+def recipe(name: str) -> Recipe:
+    """A recipe by its name. Raises RecipeError, listing what there is."""
+    if name not in RECIPES:
+        raise RecipeError(f"no recipe {name!r}; there are {some(RECIPES)}")
+    return RECIPES[name]

@@ -1,0 +1,191 @@
+"""A training run from cases to a finished bundle: fit, export, calibrate, set the thresholds, write the card."""
+
+import datetime
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from dermoscope.core.card import Card, DataUse
+from dermoscope.core.cases import CaseSet
+from dermoscope.core.errors import InputError
+from dermoscope.core.prediction import Prediction
+from dermoscope.core.probabilities import Prior
+from dermoscope.data.splits import Role, check_apart, with_role
+from dermoscope.predict.bundle import Bundle, Manifest, save
+from dermoscope.predict.predictor import Predictor
+from dermoscope.predict.views import first_views
+from dermoscope.refine.calibrate import fit_calibration
+from dermoscope.refine.decision import fit_refer_at
+from dermoscope.refine.ood import fit_ood
+from dermoscope.train import export
+from dermoscope.train.batches import TrainingPictures, plain, sampling_prior
+from dermoscope.train.loop import Monitor, Progress, fit
+from dermoscope.train.networks import Reader, tune_allocator
+from dermoscope.train.pictures import cached
+from dermoscope.train.recipes import Recipe
+
+REFER_SENSITIVITY = 0.95
+"""Share of malignant and premalignant lesions of the calibration role that the stored threshold refers."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The cases of a run by what they are used for; no lesion stands in two of them."""
+
+    fitted: CaseSet
+    watched: CaseSet
+    calibration: CaseSet
+
+
+def divide(cases: CaseSet, roles: Sequence[Role] = ("training",)) -> Parts:
+    """Cases with a diagnosis by role; what is watched after every epoch is empty when validation is trained on.
+
+    Raises LeakError when a lesion or patient stands on both sides, InputError when a part that is needed is empty or
+    `roles` asks to train on calibration or test.
+    """
+    if set(roles) - {"training", "validation"}:
+        raise InputError("only the roles training and validation may be trained on")
+    known = cases.where(lambda c: c.diagnosis is not None and c.path is not None)
+    parts = Parts(
+        with_role(known, *roles),
+        preferred_per_lesion(with_role(known, "validation")) if "validation" not in roles else replace(known, cases=()),
+        preferred_per_lesion(with_role(known, "calibration")),
+    )
+    check_apart(fitted=parts.fitted, watched=parts.watched, calibration=parts.calibration)
+    check_apart(fitted=parts.fitted, test=with_role(known, "test"))
+    for name in ("fitted", "calibration"):
+        if not len(getattr(parts, name)):
+            raise InputError(f"no case with a diagnosis has the role that is {name}; give more lesions")
+    return parts
+
+
+def preferred_per_lesion(cases: CaseSet) -> CaseSet:
+    """One image of every lesion: the one with a second, sharper copy where there is one, as a reader would send it."""
+    order = sorted(cases.cases, key=lambda c: not c.copies)
+    chosen = set(replace(cases, cases=tuple(order)).one_per_lesion().ids)
+    return cases.where(lambda c: c.image_id in chosen)
+
+
+def train(
+    recipe: Recipe,
+    cases: CaseSet,
+    out: Path,
+    *,
+    roles: Sequence[Role] = ("training",),
+    cache: Path,
+    data_uses: Sequence[DataUse] = (),
+    progress: Progress | None = None,
+) -> Bundle:
+    """Run a recipe on cases and leave a bundle in `out/bundle`; a run that was cut goes on where it stopped."""
+    tune_allocator()
+    cv2.setNumThreads(1)  # a pool of threads feeds the loop; threads inside each call would only disturb them
+    parts = divide(cases, roles)
+    data = decoded(parts.fitted, recipe.size, cache, progress)
+    prior = sampling_prior(data.labels, len(cases.taxonomy), recipe.balance)
+    if recipe.kind == "probe":
+        from dermoscope.train.probe import fit_probe
+
+        reader = fit_probe(recipe, data, cache, progress)
+    else:
+        reader = fit(recipe, data, out, monitor=_monitor(parts.watched, recipe, prior, cache), progress=progress)
+    bundle = finish(reader, recipe, parts, prior, card(recipe, parts, roles, data_uses))
+    return save(bundle, out / "bundle")
+
+
+def decoded(cases: CaseSet, size: int, cache: Path, progress: Progress | None = None) -> TrainingPictures:
+    """Every copy of every case in the decoded cache."""
+    paths = [path for c in cases for path in (c.path, *c.copies) if path is not None]
+    told = None if progress is None else lambda done, total: progress("decoding", done, total)
+    copies = np.array([1 + len(c.copies) for c in cases])
+    first = np.concatenate([[0], np.cumsum(copies)[:-1]])
+    return TrainingPictures(cases, cached(paths, size, cache, told), first, copies)
+
+
+def _monitor(cases: CaseSet, recipe: Recipe, prior: np.ndarray, cache: Path) -> Monitor | None:
+    if not len(cases):
+        return None
+    from dermoscope.train.watch import score_under_uniform
+
+    data = decoded(cases, recipe.size, cache)
+    pictures = plain(data.pictures, data.first, recipe.size)
+    return Monitor(pictures, data.labels, score_under_uniform(prior, cases.taxonomy))
+
+
+def finish(reader: Reader, recipe: Recipe, parts: Parts, drawn: np.ndarray, described: Card) -> Bundle:
+    """Export the network and fit on the calibration role what stands between its logits and an answer."""
+    taxonomy = parts.fitted.taxonomy
+    weight, bias = export.head_weights(reader)
+    counts = np.array(list(parts.fitted.counts().values()))
+    held = np.array(list(parts.calibration.counts().values()))
+    calibration_prior = Prior.from_counts("calibration", taxonomy, held + 1)  # a diagnosis without a case keeps a share
+    codes = tuple(d.code for d in taxonomy.diagnoses if d.group != "benign")
+    manifest = Manifest(
+        format=1,
+        name=recipe.name,
+        taxonomy=taxonomy.name,
+        diagnoses=tuple((d.code, d.name, d.group) for d in taxonomy.diagnoses),
+        size=recipe.size,
+        views=first_views(recipe.views),
+        temperature=1.0,
+        bias=(0.0,) * len(taxonomy),
+        calibration_prior=tuple(calibration_prior.values),
+        training_counts=tuple(int(n) for n in np.maximum(counts, 1)),
+        default_prior=recipe.prior,
+        decision={"codes": codes, "refer_at": 0.5, "sensitivity": REFER_SENSITIVITY},
+        files={},
+    )
+    raw = Bundle(manifest, export.to_onnx(reader, recipe.size), {"head_weight": weight, "head_bias": bias}, described)
+    prediction = Predictor.load(raw).predict(parts.calibration)
+    labels = parts.calibration.labels
+    expected = np.log(calibration_prior.values / np.maximum(drawn, 1e-4))
+    fitted = fit_calibration(prediction, labels, expected)
+    concern = fitted.apply(prediction).probabilities().of_codes(codes)
+    positive = np.isin(labels, [taxonomy.index(c) for c in codes]).astype(int)
+    return replace(
+        raw,
+        manifest=manifest.model_copy(
+            update={
+                "temperature": fitted.temperature,
+                "bias": tuple(float(b) for b in fitted.bias),
+                "decision": {**manifest.decision, "refer_at": fit_refer_at(concern, positive, REFER_SENSITIVITY)},
+            }
+        ),
+        arrays={**raw.arrays, **_ood_arrays(raw, parts, prediction)},
+    )
+
+
+def _ood_arrays(raw: Bundle, parts: Parts, calibration: Prediction) -> dict[str, np.ndarray]:
+    training = Predictor.load(raw).predict(parts.fitted.one_per_lesion(), views=1)
+    if training.embedding is None or calibration.embedding is None or len(training) < 128:
+        return {}
+    labels = parts.fitted.one_per_lesion().labels
+    found = fit_ood(training.embedding, labels, calibration.embedding)
+    return {f"ood_{name}": getattr(found, name) for name in ("centre", "projection", "means", "quantiles")}
+
+
+def card(recipe: Recipe, parts: Parts, roles: Sequence[Role], data_uses: Sequence[DataUse]) -> Card:
+    """The card of a run before anything is measured."""
+    settings: dict[str, Any] = json.loads(json.dumps(replace(recipe, full={}).as_dict()))
+    return Card(
+        name=recipe.name,
+        summary=f"{recipe.backbone} at {recipe.size} px, recipe {recipe.name}",
+        licence="the licences of the data below",
+        intended_use="Research on dermoscopic images; not a medical device, no diagnosis without a physician.",
+        data=tuple(data_uses),
+        recipe=settings,
+        run={
+            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+            "roles": list(roles),
+            "images": len(parts.fitted),
+            "lesions": len(set(parts.fitted.groups)),
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),
+            "torch": torch.__version__.split("+")[0],
+        },
+    )
