@@ -145,9 +145,7 @@ def _read_bytes(path: Path) -> bytes:
         if not stat.S_ISREG(found.st_mode):
             raise ImageError("not an ordinary file; give an image file")
         if found.st_size > MAX_BYTES:
-            raise ImageError(
-                f"{found.st_size / 1e6:.0f} MB, over the limit of {MAX_BYTES / 1e6:.0f} MB; make it smaller"
-            )
+            raise ImageError(f"a file of {found.st_size} bytes, over the limit of {MAX_BYTES}; make it smaller")
         return path.read_bytes()
     except FileNotFoundError:
         raise ImageError("no such file; check the path") from None
@@ -171,9 +169,10 @@ def _decode(data: bytes, at_least: int) -> Picture:
         return _decode_with_pillow(data, at_least)
     header = jpeg.read_header(data)
     _check_size(header.width, header.height)
-    if not header.plain:
+    factor = jpeg.factor_for(header.width, header.height, at_least)
+    pixels = jpeg.decode(data, header, factor) if header.plain else None
+    if pixels is None:
         return _decode_with_pillow(data, at_least)
-    pixels = jpeg.decode(data, header, jpeg.factor_for(header.width, header.height, at_least))
     return _upright(pixels, (header.width, header.height), _orientation(header.exif), "JPEG")
 
 
@@ -228,10 +227,8 @@ def _open(data: bytes) -> "Image.Image":
             image.getexif()  # parsed here, where its warnings are silenced, and cached
             return image
         except UnidentifiedImageError:
-            known = "JPEG, PNG, TIFF, BMP, GIF or WebP"
-            raise ImageError(
-                f"not an image, or cut off ({known} can be read); export it again as JPEG or PNG"
-            ) from None
+            known = "JPEG, PNG, TIFF, BMP, GIF, WebP"
+            raise ImageError(f"not an image of a known format ({known}), or cut off; export it again") from None
         except Image.DecompressionBombError:
             raise ImageError(f"over {MAX_PIXELS // 1_000_000} million pixels; scale the image down") from None
 

@@ -47,7 +47,9 @@ def read_header(data: bytes) -> JpegHeader:
     position = 2
     while position + 4 <= len(data):
         if data[position] != 0xFF or data[position + 1] in (0x00, 0xFF):
-            position += 1
+            position = data.find(b"\xff", position + 1)
+            if position < 0:
+                break
             continue
         marker = data[position + 1]
         if marker in _STANDALONE:
@@ -66,7 +68,7 @@ def read_header(data: bytes) -> JpegHeader:
         position += 2 + length
     # Decoders fill what is missing with grey and say nothing, so the end-of-image marker is looked for here. A
     # thumbnail inside EXIF has one too: only what follows the first scan counts.
-    if frame is None or data.find(b"\xff\xd9", position) < 0:
+    if frame is None or data.find(b"\xff\xd9", max(position, 2)) < 0:
         raise ImageError("the JPEG is cut off; copy or download it again")
     marker, bits, height, width, components = frame
     return JpegHeader(width, height, components, bits, marker, exif, icc)
@@ -88,25 +90,28 @@ def factor_for(width: int, height: int, at_least: int) -> int:
     return next((f for f in FACTORS if at_least > 0 and -(-shorter // f) >= at_least), 1)
 
 
-def decode(data: bytes, header: JpegHeader, factor: int) -> UInt8[np.ndarray, "rows columns 3"]:
-    """A plain JPEG as RGB, 1/factor of its size. Raises ImageError when it is damaged."""
+def decode(data: bytes, header: JpegHeader, factor: int) -> UInt8[np.ndarray, "rows columns 3"] | None:
+    """A plain JPEG as RGB, 1/factor of its size; None where only a more forgiving decoder can read it.
+
+    Raises ImageError (OpenCV) or ValueError (simplejpeg) when it is damaged.
+    """
     try:
         import simplejpeg
     except ImportError:
         return decode_with_opencv(data, factor)
-    smallest = (-(-header.height // factor), -(-header.width // factor))
+    smallest = {"min_height": -(-header.height // factor), "min_width": -(-header.width // factor)}
     try:
-        return simplejpeg.decode_jpeg(data, "RGB", min_height=smallest[0], min_width=smallest[1])
+        return np.asarray(simplejpeg.decode_jpeg(data, "RGB", **smallest))
     except ValueError as error:
-        # A stray byte between segments or an odd but harmless parameter costs no pixel: cameras write such files.
         said = str(error).lower()
         if ("corrupt" in said or "premature" in said) and "extraneous" not in said:
             raise
-    return simplejpeg.decode_jpeg(data, "RGB", min_height=smallest[0], min_width=smallest[1], strict=False)
+        # Stray bytes between segments and odd parameters cost no pixel: cameras write such files.
+        return None
 
 
 def decode_with_opencv(data: bytes, factor: int) -> UInt8[np.ndarray, "rows columns 3"]:
-    """The same as `decode` where simplejpeg is not installed."""
+    """The same where simplejpeg is not installed. Damage inside a scan goes unnoticed: libjpeg only remarks on it."""
     import cv2
 
     flags = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4}
