@@ -9,8 +9,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy import sparse
 
-from dermoscope.evaluate.metrics import Column, Figure, Labels, Mask, Masks, PerClass, Values, Weights, one_hot
+from dermoscope.evaluate.metrics import (
+    Column,
+    Figure,
+    Labels,
+    Mask,
+    Masks,
+    PerClass,
+    Values,
+    Weights,
+    one_hot,
+    weighted_sums,
+)
 
 BINS = 15
 """Equal-width bins of the calibration error, as in Guo et al. 2017."""
@@ -48,8 +60,8 @@ def ece(labels: Labels, probabilities: Values, weights: Weights, bins: int = BIN
     confidence = probabilities.max(axis=1)
     gap = ((probabilities.argmax(axis=1) == labels) - confidence)[rows]
     members = np.equal.outer(np.arange(bins), _bin(confidence, bins)[rows]) * gap
-    total = weights[rows].sum(axis=0)
-    return np.divide(np.abs(members @ weights[rows]).sum(axis=0), total, out=np.full_like(total, np.nan), where=total > 0)
+    total = np.asarray(weights[rows].sum(axis=0))
+    return _quotient(np.abs(weighted_sums(members.T, weights[rows])).sum(axis=0), total)
 
 
 def ece_if_perfect(
@@ -83,17 +95,16 @@ class Recalibration:
 
     logit P(class) = a + b logit(p) (Cox 1958). The calibration slope is b: below 1 the probabilities are too extreme.
     The calibration intercept is a with b held at 1: below 0 they are too high on average (Van Calster et al. 2019,
-    "Calibration: the Achilles heel of predictive analytics"). `free` [classes, 2] holds (a, b), `fixed` [classes] the
-    intercept; NaN where the fit does not exist (no case, or the scores separate the class completely).
+    "Calibration: the Achilles heel of predictive analytics"). `slope` and `intercept` [classes] are these two; NaN
+    where the fit does not exist (no case, or the scores separate the class completely).
 
-    Reweighted figures take one Newton step from the fit (the one-step bootstrap of Moulton & Zeger 1991): sums over
-    cases that are the same for every resample, hence a matrix product instead of thousands of fits.
+    Reweighted figures take one Newton step from the fit (the one-step bootstrap of Moulton & Zeger 1991). The step
+    needs only sums over cases of `terms` [figures, cases], the same for every resample.
     """
 
-    logits: Values
-    positive: Masks
-    free: Float[np.ndarray, "classes 2"]
-    fixed: Float[np.ndarray, " classes"]
+    slope: Float[np.ndarray, " classes"]
+    intercept: Float[np.ndarray, " classes"]
+    terms: sparse.csr_array
 
     @classmethod
     def of(cls, positive: Masks, probabilities: Values, weights: Column) -> "Recalibration":
@@ -101,29 +112,35 @@ class Recalibration:
         clipped = np.clip(probabilities, SMALLEST, 1 - SMALLEST)
         logits = np.log(clipped) - np.log1p(-clipped)
         columns = range(probabilities.shape[1])
-        free = [_fit(np.stack([np.ones(len(logits)), logits[:, c]]), None, positive[:, c], weights) for c in columns]
-        fixed = [_fit(np.ones((1, len(logits))), logits[:, c], positive[:, c], weights) for c in columns]
-        return cls(logits, positive, np.array(free), np.array(fixed)[:, 0])
-
-    def slopes(self, weights: Weights) -> PerClass:
-        """Calibration slope of each class; 1 is perfect."""
-        fitted = _sigmoid(self.free[:, 0] + self.free[:, 1] * self.logits)
-        rest, spread = self.positive - fitted, fitted * (1 - fitted)
-        x = self.logits
-        g0, g1 = rest.T @ weights, (rest * x).T @ weights
-        h00, h01, h11 = spread.T @ weights, (spread * x).T @ weights, (spread * x * x).T @ weights
-        determinant = h00 * h11 - h01 * h01
-        step = np.divide(
-            h00 * g1 - h01 * g0, determinant, out=np.full_like(determinant, np.nan), where=determinant > 0
+        ones = np.ones(len(logits))
+        free = np.array([_fit(np.stack([ones, logits[:, c]]), None, positive[:, c], weights) for c in columns])
+        fixed = np.array([_fit(ones[None], logits[:, c], positive[:, c], weights)[0] for c in columns])
+        rest, spread = _residuals(positive, free[:, 0] + free[:, 1] * logits)
+        terms = (
+            rest,
+            rest * logits,
+            spread,
+            spread * logits,
+            spread * logits**2,
+            *_residuals(positive, fixed + logits),
         )
-        return self.free[:, 1].reshape(-1, *[1] * (weights.ndim - 1)) + step
+        return cls(free[:, 1], fixed, sparse.csr_array(np.concatenate(terms, axis=1).T))
 
-    def intercepts(self, weights: Weights) -> PerClass:
-        """Calibration intercept of each class with the slope held at 1, in logits; 0 is perfect."""
-        fitted = _sigmoid(self.fixed + self.logits)
-        gradient, curvature = (self.positive - fitted).T @ weights, (fitted * (1 - fitted)).T @ weights
-        step = np.divide(gradient, curvature, out=np.full_like(curvature, np.nan), where=curvature > 0)
-        return self.fixed.reshape(-1, *[1] * (weights.ndim - 1)) + step
+    def figures(self, weights: Weights) -> tuple[PerClass, PerClass]:
+        """Calibration slope (1 is perfect) and intercept (in logits, 0 is perfect) of each class."""
+        g0, g1, h00, h01, h11, gradient, curvature = np.split(self.terms @ weights, 7)
+        slope = _quotient(h00 * g1 - h01 * g0, h00 * h11 - h01 * h01)
+        columns = (-1, *[1] * (weights.ndim - 1))
+        return self.slope.reshape(columns) + slope, self.intercept.reshape(columns) + _quotient(gradient, curvature)
+
+
+def _residuals(positive: Masks, linear: Values) -> tuple[Values, Values]:
+    fitted = _sigmoid(linear)
+    return positive - fitted, fitted * (1 - fitted)
+
+
+def _quotient(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    return np.divide(above, below, out=np.full_like(below, np.nan), where=below > 0)
 
 
 def _fit(
@@ -166,5 +183,4 @@ def _bin(confidence: Column, bins: int) -> Int[np.ndarray, " cases"]:
 
 
 def _mean(values: Column, weights: Weights) -> np.ndarray:
-    total = weights.sum(axis=0)
-    return np.divide(values @ weights, total, out=np.full_like(total, np.nan), where=total > 0)
+    return _quotient(weighted_sums(values[:, None], weights)[0], np.asarray(weights.sum(axis=0)))

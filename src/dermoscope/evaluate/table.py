@@ -78,7 +78,7 @@ class Table:
     def _calibrated(self, weights: Weights) -> list[np.ndarray]:
         if self.recalibration is None:
             return [np.full((len(self.codes), *weights.shape[1:]), np.nan) for _ in CALIBRATION]
-        return [self.recalibration.slopes(weights), self.recalibration.intercepts(weights)]
+        return list(self.recalibration.figures(weights))
 
     def _probabilistic(self, weights: Weights) -> list[np.ndarray]:
         if self.recalibration is None:

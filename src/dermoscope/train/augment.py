@@ -29,7 +29,7 @@ class Augmentation:
     angle: float = 180.0
     shear: float = 6.0
     shift: float = 0.08
-    zoom: tuple[float, float] = (0.8, 1.5)
+    zoom: tuple[float, float] = (0.75, 1.4)
     aspect: float = 1.3
     brightness: float = 0.15
     contrast: float = 0.2
@@ -38,16 +38,10 @@ class Augmentation:
     gain: float = 0.06
     cutout: tuple[float, float] = (0.07, 0.3)
     cutout_p: float = 0.5
-    resolution: float = 0.4
-    resolution_p: float = 0.5
+    resolution: float = 0.45
+    resolution_p: float = 0.35
     jpeg: int = 35
-    jpeg_p: float = 0.25
-
-    def strength(self, factor: float) -> "Augmentation":
-        """The same with colour changes scaled by `factor`."""
-        scaled = {k: getattr(self, k) * factor for k in ("brightness", "contrast", "saturation", "hue", "gain")}
-        kept = {k: getattr(self, k) for k in self.__slots__ if k not in scaled}
-        return Augmentation(**{**kept, **scaled})
+    jpeg_p: float = 0.2
 
 
 def draw_matrix(

@@ -74,7 +74,6 @@ class Batches:
     """Random batches of one epoch after the other."""
 
     source: TrainingPictures
-    size: int
     batch: int
     balance: float
     augmentation: Augmentation
@@ -83,8 +82,8 @@ class Batches:
     def __len__(self) -> int:
         return max(1, len(self.source.cases) // self.batch)
 
-    def epoch(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
-        """The batches of one epoch (as many draws as there are cases), from batch number `skip` on."""
+    def epoch(self, epoch: int, size: int) -> Iterator[Batch]:
+        """The batches of one epoch (as many draws as there are cases), cut to `size` px."""
         rng = np.random.default_rng([self.seed, epoch])
         drawn = _systematic(self.source.draw_shares(self.balance), len(self) * self.batch, rng)
         preferred = rng.random(len(drawn)) < self.source.preferred_shares()[drawn]
@@ -94,11 +93,11 @@ class Batches:
 
         def one(position: int) -> np.ndarray:
             own = np.random.default_rng([self.seed, epoch, position])
-            return augment(self.source.pictures[picked[position]], self.size, self.augmentation, own)
+            return augment(self.source.pictures[picked[position]], size, self.augmentation, own)
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             waiting: deque[tuple[list[Future[np.ndarray]], np.ndarray]] = deque()
-            for number in range(skip, len(self)):
+            for number in range(len(self)):
                 rows = range(number * self.batch, (number + 1) * self.batch)
                 waiting.append(([pool.submit(one, r) for r in rows], self.source.labels[drawn[rows]]))
                 if len(waiting) > 4:

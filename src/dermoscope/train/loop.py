@@ -1,10 +1,11 @@
 """The training loop, read from top to bottom."""
 
+import copy
 import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from torch.nn import functional as F
 from dermoscope.core.errors import TrainingError
 from dermoscope.train.batches import Batches, TrainingPictures
 from dermoscope.train.networks import Reader, build, only_head, parameter_groups
-from dermoscope.train.recipes import Recipe
+from dermoscope.train.recipes import Phases, Recipe
 
 Progress = Callable[[str, int, int], None]
 Score = Callable[[Float[np.ndarray, "cases diagnoses"], Int[np.ndarray, " cases"]], dict[str, float]]
@@ -35,21 +36,27 @@ class Monitor:
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the training: its name, epochs and peak learning rate, and whether only the head learns."""
+    """A part of the training: its name, (epochs, input size) phases, peak learning rate, whether only the head learns."""
 
     name: str
-    epochs: int
+    phases: Phases
     rate: float
-    head_only: bool
+    head_only: bool = False
+
+    @property
+    def sizes(self) -> list[int]:
+        """Input size of each epoch."""
+        return [size for epochs, size in self.phases for _ in range(epochs)]
 
 
 def stages(recipe: Recipe) -> list[Stage]:
-    """Head first, then all layers; a stage without epochs is left out."""
-    both = [
-        Stage("head", recipe.head_epochs, recipe.head_rate, True),
-        Stage("all layers", recipe.epochs, recipe.rate, False),
-    ]
-    return [stage for stage in both if stage.epochs > 0]
+    """Head first, then all layers: what is watched on the validation role."""
+    return [Stage("head", recipe.head, recipe.head_rate, True), Stage("all layers", recipe.phases, recipe.rate)]
+
+
+def shipping_stages(recipe: Recipe) -> list[Stage]:
+    """What follows on training + validation once everything has been chosen; empty where the recipe has none."""
+    return [Stage("for shipping", recipe.ship, recipe.ship_rate)] if recipe.ship else []
 
 
 @dataclass
@@ -75,47 +82,53 @@ class Work:
 
 def fit(
     recipe: Recipe,
+    plan: Sequence[Stage],
     data: TrainingPictures,
     out: Path,
     *,
+    start: Reader | None = None,
     monitor: Monitor | None = None,
     progress: Progress | None = None,
 ) -> Reader:
-    """Train the recipe's network on the pictures and return it (its averaged weights where the recipe averages).
+    """Train the recipe's network through the stages of `plan` and return it (averaged weights where it averages).
 
+    `start` is a network to go on from; without it the backbone is built with its ImageNet weights and a new head.
     `out` receives `checkpoint.pt` (replaced whole after every epoch) and `log.jsonl` (a line per epoch). A run that was
     killed goes on from its last checkpoint when it is started again with the same recipe and data.
     Raises TrainingError when the loss is no longer a number, or `out` belongs to another run.
     """
     out.mkdir(parents=True, exist_ok=True)
-    fingerprint = _fingerprint(recipe, data)
+    fingerprint = _fingerprint(recipe, plan, data)
     saved = _load_checkpoint(out, fingerprint)
-    work = _begin(recipe, data, out, saved)
+    work = _begin(recipe, data, out, saved, start)
     work.fingerprint, work.monitor, work.progress = fingerprint, monitor, progress
     begun = 0
-    for number, stage in enumerate(stages(recipe)):
+    for number, stage in enumerate(plan):
         if saved is None or saved["stage"] <= number:
             resumed = saved if saved is not None and saved["stage"] == number else None
             _run_stage(work, stage, number, begun, resumed)
-        begun += stage.epochs
+        begun += len(stage.sizes)
     return work.kept.to("cpu").eval()
 
 
-def _begin(recipe: Recipe, data: TrainingPictures, out: Path, saved: dict[str, Any] | None) -> Work:
+def _begin(
+    recipe: Recipe, data: TrainingPictures, out: Path, saved: dict[str, Any] | None, start: Reader | None
+) -> Work:
     from accelerate import Accelerator
     from accelerate.utils import set_seed
 
     accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
     set_seed(recipe.seed)
-    pretrained = recipe.pretrained and saved is None
-    network = build(recipe.backbone, len(data.cases.taxonomy), pretrained=pretrained, dropout=recipe.dropout)
-    reader = Reader(network).to(accelerator.device, memory_format=torch.channels_last)
+    if start is None:
+        pretrained = recipe.pretrained and saved is None
+        start = Reader(build(recipe.backbone, len(data.cases.taxonomy), pretrained=pretrained, dropout=recipe.dropout))
+    reader = copy.deepcopy(start).to(accelerator.device, memory_format=torch.channels_last)
     averaged = _averaged(reader, recipe)
     if saved is not None:
         reader.load_state_dict(saved["reader"])
         if averaged is not None:
             averaged.module.load_state_dict(saved["averaged"])
-    batches = Batches(data, recipe.size, recipe.batch, recipe.balance, recipe.augmentation, recipe.seed)
+    batches = Batches(data, recipe.batch, recipe.balance, recipe.augmentation, recipe.seed)
     log = saved["log"] if saved is not None else []
     return Work(recipe, accelerator, reader, averaged, batches, out, "", None, None, log)
 
@@ -123,7 +136,7 @@ def _begin(recipe: Recipe, data: TrainingPictures, out: Path, saved: dict[str, A
 def _run_stage(work: Work, stage: Stage, number: int, begun: int, resumed: dict[str, Any] | None) -> None:
     with only_head(work.reader.network) if stage.head_only else nullcontext():
         optimiser = torch.optim.AdamW(parameter_groups(work.reader, work.recipe.weight_decay), lr=stage.rate)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, stage.rate, stage.epochs * len(work.batches))
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, stage.rate, len(stage.sizes) * len(work.batches))
         first = 0
         if resumed is not None:
             first = resumed["epoch"]
@@ -131,10 +144,16 @@ def _run_stage(work: Work, stage: Stage, number: int, begun: int, resumed: dict[
             schedule.load_state_dict(resumed["schedule"])
             torch.set_rng_state(resumed["random"])
         prepared, optimiser, schedule = work.accelerator.prepare(work.reader, optimiser, schedule)
-        for epoch in range(first, stage.epochs):
+        for epoch in range(first, len(stage.sizes)):
             started = time.monotonic()
             loss = _run_epoch(work, stage, epoch, begun, (prepared, optimiser, schedule))
-            line = {"stage": stage.name, "epoch": epoch + 1, "loss": round(loss, 5), **_scores(work)}
+            line = {
+                "stage": stage.name,
+                "epoch": epoch + 1,
+                "size": stage.sizes[epoch],
+                "loss": round(loss, 5),
+                **_scores(work),
+            }
             work.log.append({**line, "seconds": round(time.monotonic() - started, 2)})
             _save_checkpoint(
                 work.out,
@@ -158,7 +177,7 @@ def _run_epoch(work: Work, stage: Stage, epoch: int, begun: int, prepared: tuple
     # frozen normalisation keeps its ImageNet statistics while only the head learns
     model.train(not stage.head_only)
     total = torch.zeros((), device=device)
-    for done, (pictures, labels) in enumerate(batches.epoch(begun + epoch), start=1):
+    for done, (pictures, labels) in enumerate(batches.epoch(begun + epoch, stage.sizes[epoch]), start=1):
         x = torch.from_numpy(pictures).to(device, non_blocking=True)
         y = torch.from_numpy(labels).to(device, non_blocking=True)
         with work.accelerator.autocast():
@@ -172,7 +191,7 @@ def _run_epoch(work: Work, stage: Stage, epoch: int, begun: int, prepared: tuple
             work.averaged.update(work.reader, step=(begun + epoch) * len(batches) + done)
         total += loss.detach()
         if work.progress is not None:
-            work.progress(f"{stage.name}, epoch {epoch + 1} of {stage.epochs}", done, len(batches))
+            work.progress(f"{stage.name}, epoch {epoch + 1} of {len(stage.sizes)}", done, len(batches))
     mean = float(total) / len(batches)
     if not np.isfinite(mean):
         raise TrainingError(
@@ -224,10 +243,10 @@ def _scores(work: Work) -> dict[str, float]:
     return {name: round(value, 4) for name, value in work.monitor.score(logits, work.monitor.labels).items()}
 
 
-def _fingerprint(recipe: Recipe, data: TrainingPictures) -> str:
+def _fingerprint(recipe: Recipe, plan: Sequence[Stage], data: TrainingPictures) -> str:
     settings = json.dumps(replace(recipe, full={}).as_dict(), sort_keys=True)
     ids = "\n".join(f"{c.image_id} {c.diagnosis}" for c in data.cases)
-    return hashlib.sha256(f"{settings}\n{ids}".encode()).hexdigest()
+    return hashlib.sha256(f"{settings}\n{plan}\n{ids}".encode()).hexdigest()
 
 
 def _load_checkpoint(out: Path, fingerprint: str) -> dict[str, Any] | None:

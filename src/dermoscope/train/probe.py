@@ -25,11 +25,12 @@ def fit_probe(recipe: Recipe, data: TrainingPictures, cache: Path, progress: Pro
     labels = torch.from_numpy(data.labels)
     head = reader.network.get_classifier()
     optimiser = torch.optim.AdamW(head.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay)
+    epochs = sum(count for count, _ in recipe.phases)
     steps = max(1, len(labels) // recipe.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.rate, recipe.epochs * steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.rate, epochs * steps)
     shares = torch.from_numpy(data.draw_shares(recipe.balance))
     generator = torch.Generator().manual_seed(recipe.seed)
-    for epoch in range(recipe.epochs):
+    for epoch in range(epochs):
         drawn = torch.multinomial(shares, steps * recipe.batch, replacement=True, generator=generator)
         view = torch.randint(0, len(features), (len(drawn),), generator=generator)
         for rows, which in zip(drawn.split(recipe.batch), view.split(recipe.batch), strict=True):
@@ -40,7 +41,7 @@ def fit_probe(recipe: Recipe, data: TrainingPictures, cache: Path, progress: Pro
             optimiser.step()
             schedule.step()
         if progress is not None:
-            progress("head", epoch + 1, recipe.epochs)
+            progress("head", epoch + 1, epochs)
     return reader.eval()
 
 

@@ -11,16 +11,22 @@ from typing import Any, Literal, TypeVar
 from dermoscope.core.errors import RecipeError, some
 from dermoscope.train.augment import Augmentation
 
+Phases = tuple[tuple[int, int], ...]
+"""(epochs, side of the input in px), one after the other: small pictures first make many epochs affordable
+(progressive resizing; Tan & Le 2021, EfficientNetV2, section 4)."""
+
 
 @dataclass(frozen=True)
 class Recipe:
     """How a network is trained.
 
-    `size` is the side of the input in px. `head_epochs` train the new head on the frozen backbone, `epochs` train all
-    layers, each with a one-cycle schedule that peaks at `head_rate` / `rate` (for a batch of `batch`). `balance` is the
-    exponent b of class balancing: a diagnosis with n images is drawn in proportion to n^(1-b) (0: as it comes, 1: every
-    diagnosis equally often). `ema` is the decay of the averaged weights per step (0: off). `mixup` is the alpha of mixup
-    (Zhang et al. 2018; 0: off). `views` and `prior` are the bundle's defaults at prediction. `full` is what `--full` changes, for those with a GPU.
+    `size` is the side of the exported input in px. `head` trains the new head on the frozen backbone, `phases` train
+    all layers, each with a one-cycle schedule that peaks at `head_rate` / `rate` (for a batch of `batch`). `ship`
+    continues at `ship_rate` on the roles training + validation, after every choice has been made on validation.
+    `balance` is the exponent b of class balancing: a diagnosis with n images is drawn in proportion to n^(1-b) (0: as
+    it comes, 1: every diagnosis equally often). `ema` is the decay of the averaged weights per step (0: off). `mixup`
+    is the alpha of mixup (Zhang et al. 2018; 0: off). `views` and `prior` are the bundle's defaults at prediction.
+    `full` is what `--full` changes, for those with a GPU.
     """
 
     name: str
@@ -28,20 +34,22 @@ class Recipe:
     backbone: str = "tf_efficientnet_lite0"
     pretrained: bool = True
     size: int = 224
-    head_epochs: int = 1
-    epochs: int = 7
+    head: Phases = ((1, 128),)
+    phases: Phases = ((8, 128), (6, 160), (4, 192), (2, 224))
+    ship: Phases = ((2, 224),)
     batch: int = 32
     head_rate: float = 3e-3
     rate: float = 1e-3
+    ship_rate: float = 2e-4
     weight_decay: float = 0.02
     label_smoothing: float = 0.05
-    balance: float = 0.5
-    ema: float = 0.999
+    balance: float = 0.6
+    ema: float = 0.998
     mixup: float = 0.0
     dropout: float = 0.2
-    augmentation: Augmentation = field(default_factory=Augmentation)
     views: int = 8
     prior: str = "uniform"
+    augmentation: Augmentation = field(default_factory=Augmentation)
     seed: int = 0
     full: Mapping[str, Any] = field(default_factory=dict)
 
@@ -74,13 +82,16 @@ def _changed(value: T, key: str, text: str) -> T:
     names = [f.name for f in fields(value) if not isinstance(getattr(value, f.name), Mapping | Augmentation)]
     if key not in names:
         raise RecipeError(f"no setting {key!r}; settings are {some(names, 40)}")
-    return replace(value, **{key: _parsed(key, text, getattr(value, key))})
+    return replace(value, **{key: _parsed(key, text, getattr(value, key))})  # type: ignore[arg-type]
 
 
 def _parsed(key: str, text: str, now: Any) -> Any:
     try:
         if isinstance(now, bool):
             return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+        if isinstance(now, tuple) and now and isinstance(now[0], tuple):
+            pairs = [part.split("x") for part in text.split(",")]
+            return tuple((int(epochs), int(side)) for epochs, side in pairs)
         if isinstance(now, tuple):
             parts = tuple(float(part) for part in text.split(","))
             if len(parts) != len(now):
@@ -91,14 +102,16 @@ def _parsed(key: str, text: str, now: Any) -> Any:
         raise RecipeError(f"setting {key}={text!r}: expected something like {now!r}") from None
 
 
-DEFAULT = Recipe("default", full={"epochs": 40, "batch": 128, "rate": 2e-3})
+DEFAULT = Recipe("default", full={"phases": ((60, 224),), "batch": 128, "rate": 2e-3})
 """The network that ships: EfficientNet-Lite0 with ImageNet weights, head first, then all layers.
 
 Paper: two-stage transfer learning and bounded augmentation after Steppan & Hanke 2021 (arXiv 2101.03814).
 Command: `dermoscope train --recipe default --data ham10000 --out RUN` (`--full` where there is a GPU).
 """
 
-QUICK = Recipe("quick", kind="probe", epochs=60, batch=256, rate=3e-3, balance=0.5, ema=0.0, label_smoothing=0.0)
+QUICK = Recipe(
+    "quick", kind="probe", phases=((60, 224),), ship=(), batch=256, rate=3e-3, balance=0.5, ema=0.0, label_smoothing=0.0
+)
 """Frozen ImageNet features of the same backbone, computed once and cached, and a linear head trained on them.
 
 For ablations, seeds and folds: minutes the first time, seconds afterwards.

@@ -3,7 +3,7 @@
 import datetime
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from dermoscope.refine.decision import fit_refer_at
 from dermoscope.refine.ood import fit_ood
 from dermoscope.train import export
 from dermoscope.train.batches import TrainingPictures, plain, sampling_prior
-from dermoscope.train.loop import Monitor, Progress, fit
+from dermoscope.train.loop import Monitor, Progress, fit, shipping_stages, stages
 from dermoscope.train.networks import Reader, tune_allocator
 from dermoscope.train.pictures import cached
 from dermoscope.train.recipes import Recipe
@@ -78,25 +78,39 @@ def train(
     cases: CaseSet,
     out: Path,
     *,
-    roles: Sequence[Role] = ("training",),
+    ship: bool = False,
     cache: Path,
-    data_uses: Sequence[DataUse] = (),
+    data_uses: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> Bundle:
-    """Run a recipe on cases and leave a bundle in `out/bundle`; a run that was cut goes on where it stopped."""
+    """Run a recipe on the training role and leave a bundle in `out/chosen`; with `ship`, go on for shipping.
+
+    The bundle in `out/chosen` has never seen the validation role: choices and its validation figures are made with it.
+    `ship` continues the same network on training + validation and leaves that in `out/bundle`. A run that was cut goes
+    on where it stopped. `data_uses` are the fields `name, licence, citation` for the card.
+    """
     tune_allocator()
     cv2.setNumThreads(1)  # a pool of threads feeds the loop; threads inside each call would only disturb them
-    parts = divide(cases, roles)
+    parts = divide(cases, ("training",))
     data = decoded(parts.fitted, recipe.size, cache, progress)
-    prior = sampling_prior(data.labels, len(cases.taxonomy), recipe.balance)
+    drawn = sampling_prior(data.labels, len(cases.taxonomy), recipe.balance)
     if recipe.kind == "probe":
         from dermoscope.train.probe import fit_probe
 
         reader = fit_probe(recipe, data, cache, progress)
     else:
-        reader = fit(recipe, data, out, monitor=_monitor(parts.watched, recipe, prior, cache), progress=progress)
-    bundle = finish(reader, recipe, parts, prior, card(recipe, parts, roles, data_uses))
-    return save(bundle, out / "bundle")
+        monitor = _monitor(parts.watched, recipe, drawn, cache)
+        reader = fit(recipe, stages(recipe), data, out / "chosen-run", monitor=monitor, progress=progress)
+    described = card(recipe, parts, ("training",), data_uses or {})
+    bundle = save(finish(reader, recipe, parts, drawn, described), out / "chosen")
+    if not (ship and shipping_stages(recipe)):
+        return bundle
+    parts = divide(cases, ("training", "validation"))
+    data = decoded(parts.fitted, recipe.size, cache, progress)
+    again = replace(recipe, seed=recipe.seed + 1)  # other draws than the first epochs had
+    reader = fit(again, shipping_stages(recipe), data, out / "ship-run", start=reader, progress=progress)
+    described = card(recipe, parts, ("training", "validation"), data_uses or {})
+    return save(finish(reader, recipe, parts, drawn, described), out / "bundle")
 
 
 def decoded(cases: CaseSet, size: int, cache: Path, progress: Progress | None = None) -> TrainingPictures:
@@ -170,21 +184,28 @@ def _ood_arrays(raw: Bundle, parts: Parts, calibration: Prediction) -> dict[str,
     return {f"ood_{name}": getattr(found, name) for name in ("centre", "projection", "means", "quantiles")}
 
 
-def card(recipe: Recipe, parts: Parts, roles: Sequence[Role], data_uses: Sequence[DataUse]) -> Card:
+def card(recipe: Recipe, parts: Parts, roles: Sequence[Role], data_use: Mapping[str, str]) -> Card:
     """The card of a run before anything is measured."""
     settings: dict[str, Any] = json.loads(json.dumps(replace(recipe, full={}).as_dict()))
     return Card(
         name=recipe.name,
         summary=f"{recipe.backbone} at {recipe.size} px, recipe {recipe.name}",
-        licence="the licences of the data below",
+        licence=data_use.get("licence", "not stated"),
         intended_use="Research on dermoscopic images; not a medical device, no diagnosis without a physician.",
-        data=tuple(data_uses),
+        data=(
+            DataUse(
+                name=data_use.get("name", "unnamed"),
+                licence=data_use.get("licence", "not stated"),
+                citation=data_use.get("citation", "not stated"),
+                roles=tuple(roles),
+                images=len(parts.fitted),
+                lesions=len(set(parts.fitted.groups)),
+                images_per_diagnosis=dict(parts.fitted.counts()),
+            ),
+        ),
         recipe=settings,
         run={
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-            "roles": list(roles),
-            "images": len(parts.fitted),
-            "lesions": len(set(parts.fitted.groups)),
             "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),
             "torch": torch.__version__.split("+")[0],
         },

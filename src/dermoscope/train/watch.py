@@ -24,7 +24,8 @@ def score_under_uniform(prior: np.ndarray, taxonomy: Taxonomy) -> Score:
         found = {
             "balanced_log_loss": float(np.mean([losses[labels == c].mean() for c in kinds])),
             "macro_auc": float(np.mean([_auc(p[:, c], labels == c) for c in kinds])),
-            "balanced_accuracy": _balanced(p, labels), "accuracy": float((p.argmax(1) == labels).mean()),
+            "balanced_accuracy": _balanced(p, labels),
+            "accuracy": float((p.argmax(1) == labels).mean()),
         }
         if taxonomy == ISIC2019:
             merge = ISIC2019_TO_ISIC2018.matrix
