@@ -35,44 +35,45 @@ def read_cases(
     Raises InputError or TableError, naming the file and the rows, for what is missing, unknown, doubled or broken.
     """
     roots = [Path(p) for p in ([path] if isinstance(path, str | Path) else path)]
-    files = _locate(roots, truth, metadata)
     wording = Wording(columns or {}, labels or {}, taxonomy)
+    files = _locate(roots, truth, metadata, wording)
     if files.truth is None and files.metadata is None:
         return _by_folder(files.folders, wording)
     return join(files, wording)
 
 
-def _locate(roots: Sequence[Path], truth: PathLike | None, metadata: PathLike | None) -> Files:
+def _locate(roots: Sequence[Path], truth: PathLike | None, metadata: PathLike | None, wording: Wording) -> Files:
     """Folders to look for images in, and the tables that were named or else found there."""
     absent = [root for root in roots if not root.exists()]
     if absent or not roots:
         raise InputError(f"{some(absent) or 'no folder'}: does not exist; give the folder of the images or their CSV")
-    named = [root for root in roots if root.is_file()]
     folders = tuple(dict.fromkeys(root.parent if root.is_file() else root for root in roots))
-    given_truth = read_table(truth) if truth else None
-    given_metadata = read_table(metadata) if metadata else None
-    if not named and given_metadata and (given_truth or given_metadata.one_hot_taxonomy() is None):
-        return Files(folders, given_truth, given_metadata)
-    tables = [read_table(p) for p in named or [t for folder in folders for t in _tables_in(folder)]]
-    truths = [given_truth] if given_truth else [t for t in tables if t.one_hot_taxonomy()]
-    about = [given_metadata] if given_metadata else [t for t in tables if not t.one_hot_taxonomy()]
-    if not named and not given_metadata:
-        about = _telling([t for t in about if t.column_of("image", {}) and len(t.columns) > 1])
-    for kind, found in (("truth", truths), ("metadata", about)):
-        if len(found) > 1:
-            raise InputError(f"several tables could be the {kind}: {some(t.path for t in found)}; give {kind}=FILE")
-    return Files(folders, truths[0] if truths else None, about[0] if about else None)
+    truths, others = ([read_table(truth)] if truth else []), ([read_table(metadata)] if metadata else [])
+    if not (truth and metadata):
+        one_hot, telling = _tables_in(roots, wording)
+        truths, others = truths or one_hot, others or telling
+    for kind, several in (("truth", truths), ("metadata", others)):
+        if len(several) > 1:
+            raise InputError(f"several tables could be the {kind}: {some(t.path for t in several)}; give {kind}=FILE")
+    return Files(folders, next(iter(truths), None), next(iter(others), None))
 
 
-def _tables_in(folder: Path) -> list[Path]:
-    """Tables in a folder and one level below (the challenges' archives unpack so), in the order of their names."""
-    inside = [p for pattern in ("*", "*/*") for p in folder.glob(pattern) if p.is_file() and not p.name.startswith(".")]
-    return sorted(p for p in inside if p.suffix.lower() in _TABLE_SUFFIXES)
+def _tables_in(roots: Sequence[Path], wording: Wording) -> tuple[list[Table], list[Table]]:
+    """One-hot tables and tables that speak of images: those among the roots, else those found in the folders.
 
-
-def _telling(tables: list[Table]) -> list[Table]:
-    """The tables that carry diagnoses, where any do: HAM10000's beside the ISIC 2019 metadata of the same images."""
-    return [t for t in tables if t.column_of("diagnosis", {})] or tables
+    The challenges' archives unpack into folders of their own, so one level below is looked at too. Where any of the
+    found tables carries diagnoses, it alone counts: HAM10000's beside the ISIC 2019 metadata of the same images.
+    """
+    named = [root for root in roots if root.is_file()]
+    inside = [p for root in roots for pattern in ("*", "*/*") for p in sorted(root.glob(pattern)) if p.is_file()]
+    found = [p for p in inside if p.suffix.lower() in _TABLE_SUFFIXES and not p.name.startswith(".")]
+    truths, others = [], []
+    for table in map(read_table, named or dict.fromkeys(found)):
+        (truths if table.one_hot_taxonomy(wording.taxonomy) else others).append(table)
+    if not named:
+        others = [t for t in others if t.column_of("image", {}) and len(t.columns) > 1]
+        others = [t for t in others if t.column_of("diagnosis", {})] or others
+    return truths, others
 
 
 def _by_folder(folders: Sequence[Path], wording: Wording) -> CaseSet:
