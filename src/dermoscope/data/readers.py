@@ -67,7 +67,8 @@ def _tables_in(roots: Sequence[Path], wording: Wording) -> tuple[list[Table], li
     named = [root for root in roots if root.is_file()]
     inside = [p for root in roots for pattern in ("*", "*/*") for p in sorted(root.glob(pattern)) if p.is_file()]
     found = [p for p in inside if p.suffix.lower() in _TABLE_SUFFIXES and not p.name.startswith(".")]
-    truths, others = [], []
+    truths: list[Table] = []
+    others: list[Table] = []
     for table in map(read_table, named or dict.fromkeys(found)):
         (truths if table.one_hot_taxonomy(wording.taxonomy) else others).append(table)
     if not named:
