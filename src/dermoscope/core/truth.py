@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Self
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -83,7 +82,7 @@ class Truth:
         return len(self.ids)
 
     @classmethod
-    def from_cases(cls, cases: CaseSet) -> Self:
+    def from_cases(cls, cases: CaseSet) -> "Truth":
         """Truth of a case set: labels, lesion ids and patient ids (None where no case has one), weights 1.
 
         Images of `UNSCORED` weigh 0. Raises ValueRuleError for cases without a diagnosis: they cannot be scored.

@@ -93,7 +93,7 @@ def rate(hits: Mask, among: Mask, weights: Column, clusters: Clusters) -> Estima
 
 
 def percentile(draws: Draws, level: float = LEVEL) -> tuple[float, float]:
-    """Percentile interval; resamples in which the figure does not exist are left out. [nan, nan] where it never does."""
+    """Percentile interval; resamples without the figure are left out, and where all are it is NaN to NaN."""
     drawn = draws[~np.isnan(draws)]
     tail = (1 - level) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail]) if drawn.size else (np.nan, np.nan)

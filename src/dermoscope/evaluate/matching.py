@@ -6,7 +6,7 @@ import numpy as np
 
 from dermoscope.core.errors import ValueRuleError, some
 from dermoscope.core.probabilities import Probabilities, Scores
-from dermoscope.core.taxonomy import MergeMap
+from dermoscope.core.taxonomy import ISIC2018, ISIC2019, ISIC2019_TO_ISIC2018, MergeMap, Taxonomy
 from dermoscope.core.truth import Truth, plain_id, with_unknown
 
 
@@ -29,6 +29,31 @@ def matched(scores: Scores, truth: Truth) -> tuple[Scores, Truth]:
         scores = _renamed(scores, truth.ids)
     order = sorted(truth.ids)
     return scores.aligned_to(order), truth.take(order)
+
+
+def brought_to(scores: Scores, truth: Truth, target: Taxonomy) -> tuple[Scores, Truth, list[str]]:
+    """Scores and truth of the ISIC challenges in one taxonomy, and a sentence about every projection that was needed.
+
+    Raises ValueRuleError where that is impossible: seven diagnoses cannot be told apart into eight.
+    """
+    said = []
+    for name, has in (("predictions", scores.taxonomy), ("truth", truth.taxonomy)):
+        if has in (target, with_unknown(target)):
+            continue
+        if target != ISIC2018 or has not in (ISIC2019, with_unknown(ISIC2019)):
+            raise ValueRuleError(
+                f"the {name} have the diagnoses {','.join(has.codes)}, which cannot be told apart into those of "
+                f"{target.name}; score both in seven diagnoses with --taxonomy {ISIC2018.name}"
+            )
+        said.append(
+            f"AK and SCC of the {name} are counted as AKIEC, as ISIC 2018 has them. That is true of the in-situ "
+            "carcinomas of HAM10000; an invasive SCC from elsewhere has no place among these seven."
+        )
+        if name == "truth":
+            truth = truth.merged(ISIC2019_TO_ISIC2018)
+        else:
+            scores = projected(scores, ISIC2019_TO_ISIC2018)
+    return scores, truth, said
 
 
 def projected(scores: Scores, merge: MergeMap) -> Scores:
