@@ -111,7 +111,12 @@ class CaseSet:
         return {code: counted[code] for code in self.taxonomy.codes}
 
     def merged(self, merge: MergeMap) -> "CaseSet":
-        """The same cases with their diagnoses projected onto a coarser taxonomy."""
+        """The same cases with their diagnoses projected onto a coarser taxonomy.
+
+        Raises ValueRuleError when the map starts from another taxonomy.
+        """
+        if merge.source != self.taxonomy:
+            raise ValueRuleError(f"a merge map from {merge.source.name} does not fit {self.taxonomy.name}")
         cases = tuple(
             replace(c, diagnosis=None if c.diagnosis is None else merge.codes[c.diagnosis]) for c in self.cases
         )
@@ -121,7 +126,14 @@ class CaseSet:
     def __add__(self, other: "CaseSet") -> "CaseSet":
         if other.taxonomy != self.taxonomy:
             raise ValueRuleError(f"cannot join cases of {self.taxonomy.name} and {other.taxonomy.name}")
-        return CaseSet(self.cases + other.cases, self.taxonomy, {**self.holds, **other.holds})
+        return CaseSet(self.cases + other.cases, self.taxonomy, _joint_holds(self, other))
+
+
+def _joint_holds(*sets: CaseSet) -> dict[str, frozenset[str]]:
+    """What each source can hold by either set; a source that one of them leaves open stays open."""
+    named = dict.fromkeys(source for cases in sets for source in cases.holds)
+    left_open = {c.source for cases in sets for c in cases if c.source not in cases.holds}
+    return {s: frozenset().union(*(cases.holds.get(s, ()) for cases in sets)) for s in named if s not in left_open}
 
 
 def _check_ids(cases: CaseSet) -> None:
@@ -134,7 +146,9 @@ def _check_ids(cases: CaseSet) -> None:
 
 
 def _check_diagnoses(cases: CaseSet) -> None:
-    unknown = [f"{c.image_id} ({c.diagnosis})" for c in cases if c.diagnosis and c.diagnosis not in cases.taxonomy]
+    unknown = [
+        f"{c.image_id} ({c.diagnosis})" for c in cases if c.diagnosis is not None and c.diagnosis not in cases.taxonomy
+    ]
     if unknown:
         raise ValueRuleError(f"not a diagnosis of {cases.taxonomy.name}: {some(unknown)}")
     stray = [f"{s} holds {code}" for s, codes in cases.holds.items() for code in codes if code not in cases.taxonomy]

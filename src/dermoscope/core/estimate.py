@@ -1,8 +1,9 @@
 """A measured figure that never goes without its interval, its unit and its n."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from dermoscope.core.errors import ValueRuleError
 
@@ -16,7 +17,7 @@ class Estimate:
     `value` is None where the figure cannot be measured (no case of a class); then `low` and `high` are None too and
     `method` says why. `method` is one of the words of `evaluate/intervals.py`, for example `bootstrap` or `wilson`.
 
-    Raises ValueRuleError for a bound without a value, low > high, or a negative n.
+    Raises ValueRuleError for a value or bound that is not finite, a bound without a value, low > high, or n < 0.
     """
 
     value: float | None
@@ -29,18 +30,22 @@ class Estimate:
     def __post_init__(self) -> None:
         if self.value is None and (self.low is not None or self.high is not None):
             raise ValueRuleError("an estimate without a value has no interval")
+        if self.value is not None and not math.isfinite(self.value):
+            raise ValueRuleError(f"an estimate of {self.value}; use not_measurable")
+        if any(bound is not None and not math.isfinite(bound) for bound in (self.low, self.high)):
+            raise ValueRuleError(f"interval [{self.low}, {self.high}] has a bound that is not a number")
         if self.low is not None and self.high is not None and self.low > self.high:
             raise ValueRuleError(f"interval [{self.low}, {self.high}] is upside down")
         if self.n < 0:
             raise ValueRuleError(f"an estimate over {self.n} cases")
 
     @classmethod
-    def not_measurable(cls, why: str, unit: Unit, n: int) -> Self:
+    def not_measurable(cls, why: str, unit: Unit, n: int) -> "Estimate":
         """A figure that cannot be measured, and the reason."""
         return cls(None, None, None, f"not measurable: {why}", unit, n)
 
     @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+    def from_dict(cls, fields: Mapping[str, Any]) -> "Estimate":
         """The reverse of `as_dict`."""
         return cls(**fields)
 

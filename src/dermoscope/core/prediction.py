@@ -1,5 +1,6 @@
 """What a bundle says of images before and after refinement: `Prediction` and `Answer`."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -21,7 +22,9 @@ class Prediction:
     `logits` is [cases, views, diagnoses]; `embedding` is [cases, features] (mean over views) or None where the model
     gives none; `quality` holds one mapping of named figures per case (`width` and `height` in px of the original).
 
-    Raises ValueRuleError where shapes do not fit or a logit is not finite.
+    The arrays are copied and read-only.
+
+    Raises ValueRuleError where shapes do not fit, an id stands twice, or a logit is not finite.
     """
 
     ids: tuple[str, ...]
@@ -32,24 +35,34 @@ class Prediction:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ids", tuple(self.ids))
+        for name in ("logits", "embedding"):
+            if getattr(self, name) is not None:
+                array = np.array(getattr(self, name))
+                array.flags.writeable = False
+                object.__setattr__(self, name, array)
         cases, views, diagnoses = self.logits.shape
         if (cases, diagnoses) != (len(self.ids), len(self.taxonomy)) or (views == 0 and cases):
             raise ValueRuleError(f"logits {self.logits.shape} do not fit {len(self.ids)} ids x {len(self.taxonomy)}")
+        twice = [i for i, n in Counter(self.ids).items() if n > 1]
+        if twice:
+            raise ValueRuleError(f"ids stand more than once: {some(twice)}")
         for name, value in (("embedding", self.embedding), ("quality", self.quality or None)):
             if value is not None and len(value) != cases:
                 raise ValueRuleError(f"{name} has {len(value)} rows for {cases} cases")
         broken = ~np.isfinite(self.logits).all(axis=(1, 2))
         if broken.any():
             raise ValueRuleError(f"logits are not finite: {some(self.ids[r] for r in np.flatnonzero(broken))}")
-        self.logits.flags.writeable = False
-        if self.embedding is not None:
-            self.embedding.flags.writeable = False
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def probabilities(self, temperature: float = 1.0) -> Probabilities:
-        """Softmax of the logits divided by `temperature` per view, then the arithmetic mean over views."""
+        """Softmax of the logits divided by `temperature` per view, then the arithmetic mean over views.
+
+        Raises ValueRuleError for a temperature that is not finite and above 0.
+        """
+        if not (np.isfinite(temperature) and temperature > 0):
+            raise ValueRuleError(f"a temperature of {temperature}; it must be finite and above 0")
         z = self.logits.astype(np.float64) / temperature
         z = np.exp(z - z.max(axis=2, keepdims=True))
         mean = (z / z.sum(axis=2, keepdims=True)).mean(axis=1)

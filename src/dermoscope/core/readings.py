@@ -45,10 +45,10 @@ class ReaderStudy:
         rules = (
             ("neither a diagnosis nor a decision", lambda r: r.diagnosis is None and r.decision is None),
             (
-                f"not of {self.taxonomy.name}",
+                f"a diagnosis that is not of {self.taxonomy.name}",
                 lambda r: r.diagnosis is not None and r.diagnosis not in self.taxonomy,
             ),
-            ("confidence outside [0, 1]", lambda r: r.confidence is not None and not 0 <= r.confidence <= 1),
+            ("a confidence outside [0, 1]", lambda r: r.confidence is not None and not 0 <= r.confidence <= 1),
             ("no truth for the case", lambda r: r.case not in self.truth),
         )
         for what, breaks in rules:
