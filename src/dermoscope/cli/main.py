@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from dermoscope.cli import evaluate
+from dermoscope.cli import bundle, classify, doctor, evaluate, train
 
 app = typer.Typer(
     name="dermoscope",
@@ -15,7 +15,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command("classify")(classify.classify)
 app.command("evaluate")(evaluate.evaluate)
+app.command("train")(train.train)
+app.add_typer(bundle.app, name="bundle")
+app.command("doctor")(doctor.doctor)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+    if version:
+        from dermoscope import __version__
+
+        print(__version__)
+        raise typer.Exit
 
 
 def main() -> None:
@@ -29,6 +42,9 @@ def main() -> None:
         raise SystemExit(error.exit_code) from None
     except BrokenPipeError:
         raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print("dermoscope: stopped", file=sys.stderr)
+        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

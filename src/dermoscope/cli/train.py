@@ -10,7 +10,9 @@ def train(
     recipe: Annotated[str, typer.Option(help="Name of a recipe: default or quick.")] = "default",
     data: Annotated[str, typer.Option(help="Name of a data set under DERMOSCOPE_DATA, or a path.")] = "ham10000",
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoint, log and bundle.")] = Path("runs/default"),
-    with_validation: Annotated[bool, typer.Option(help="Train on the validation role too, for shipping.")] = False,
+    ship: Annotated[
+        bool, typer.Option(help="After every choice, go on with the same network on training + validation.")
+    ] = False,
     full: Annotated[bool, typer.Option(help="The recipe's longer form, for those with a GPU.")] = False,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change a setting: --set epochs=3.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -20,7 +22,7 @@ def train(
 
     from dermoscope.cli.progress import phases
     from dermoscope.core.errors import MissingDependencyError, RecipeError
-    from dermoscope.data.catalog import load_any
+    from dermoscope.data.catalog import open_cases
     from dermoscope.data.home import home
 
     try:
@@ -33,11 +35,12 @@ def train(
         raise RecipeError("--set takes key=value, for example --set epochs=3")
     chosen = find_recipe(recipe)
     chosen = (chosen.with_full() if full else chosen).with_settings({key: value for key, _, value in pairs})
-    roles = ("training", "validation") if with_validation else ("training",)
+    cases, described = open_cases(data)
     with phases() as progress:
-        bundle = run(chosen, load_any(data), out, roles=roles, cache=home() / "cache", progress=progress)
+        bundle = run(chosen, cases, out, ship=ship, cache=home() / "cache", data_use=described, progress=progress)
+    where = out / ("bundle" if ship and chosen.ship else "chosen")
     if as_json:
-        print(json.dumps({"bundle": str(out / "bundle"), "sha256": bundle.sha256, "recipe": chosen.name}))
+        print(json.dumps({"bundle": str(where), "sha256": bundle.sha256, "recipe": chosen.name}))
     else:
         print(f"bundle {out / 'bundle'} ({len(bundle.graph) / 1e6:.1f} MB, {bundle.sha256[:12]})")
         print(f"next: dermoscope classify IMAGES --bundle {out / 'bundle'}")

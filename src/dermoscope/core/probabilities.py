@@ -50,7 +50,7 @@ class Scores:
             raise ValueRuleError(f"values that are missing or not finite: {some(self._named(broken))}")
         outside = np.asarray(((self.values < 0) | (self.values > 1)).any(axis=1))
         if outside.any():
-            raise ValueRuleError(f"values outside [0, 1]: {some(self._named(outside))}")
+            raise ValueRuleError(f"values outside [0, 1]: {some(self._named(np.asarray(outside)))}")
 
     def _named(self, rows: np.ndarray) -> list[str]:
         return [self.ids[row] for row in np.flatnonzero(rows)]

@@ -165,6 +165,21 @@ def load(name: str, root: Path | str | None = None) -> CaseSet:
     return CaseSet(tuple(told), cases.taxonomy, entry.holds)
 
 
+def open_cases(name_or_path: str) -> tuple[CaseSet, Mapping[str, str]]:
+    """Cases of a data set by its name here or by a path (see `data.readers`), and what a model card says of it.
+
+    The second value has `name`, `licence` and `citation`. Raises InputError as `load` and `read_cases` do.
+    """
+    entry = CATALOG.get(name_or_path)
+    if entry is not None:
+        return load(name_or_path), {"name": entry.title, "licence": entry.licence, "citation": entry.citation}
+    if not Path(name_or_path).exists():
+        raise InputError(f"no data set and no path {name_or_path!r}; the catalog has {', '.join(CATALOG)}")
+    from dermoscope.data.readers import read_cases
+
+    return read_cases(name_or_path), {"name": Path(name_or_path).name}
+
+
 def data_root(root: Path | str | None = None) -> Path:
     """The folder of the data sets: `root`, else `$DERMOSCOPE_DATA`. Raises InputError when there is none."""
     chosen = root or os.environ.get(ROOT_VARIABLE)

@@ -60,7 +60,7 @@ def ece(labels: Labels, probabilities: Values, weights: Weights, bins: int = BIN
     confidence = probabilities.max(axis=1)
     gap = ((probabilities.argmax(axis=1) == labels) - confidence)[rows]
     members = np.equal.outer(np.arange(bins), _bin(confidence, bins)[rows]) * gap
-    total = np.asarray(weights[rows].sum(axis=0))
+    total = weights[rows].sum(axis=0)
     return _quotient(np.abs(weighted_sums(members.T, weights[rows])).sum(axis=0), total)
 
 
@@ -139,8 +139,8 @@ def _residuals(positive: Masks, linear: Values) -> tuple[Values, Values]:
     return positive - fitted, fitted * (1 - fitted)
 
 
-def _quotient(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    return np.divide(above, below, out=np.full_like(below, np.nan), where=below > 0)
+def _quotient(above: np.ndarray | np.float64, below: np.ndarray | np.float64) -> np.ndarray:
+    return np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below > 0)
 
 
 def _fit(
@@ -183,4 +183,4 @@ def _bin(confidence: Column, bins: int) -> Int[np.ndarray, " cases"]:
 
 
 def _mean(values: Column, weights: Weights) -> np.ndarray:
-    return _quotient(weighted_sums(values[:, None], weights)[0], np.asarray(weights.sum(axis=0)))
+    return _quotient(weighted_sums(values[:, None], weights)[0], weights.sum(axis=0))

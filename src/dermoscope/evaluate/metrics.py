@@ -22,6 +22,8 @@ Weights = Float[np.ndarray, "cases *resamples"]
 PerClass = Float[np.ndarray, "classes *resamples"]
 Figure = Float[np.ndarray, "*resamples"]
 
+_Numbers = np.ndarray | np.float64
+
 THRESHOLD = 0.5
 """A score above it counts as a positive prediction of its class, as in the official scorer."""
 
@@ -98,13 +100,13 @@ def balanced_accuracy(labels: Labels, scores: Values, weights: Weights) -> Figur
 def top_accuracy(labels: Labels, scores: Values, weights: Weights) -> Figure:
     """Share of all cases whose highest score is that of their class."""
     right = (decisions(scores) == labels) & (labels >= 0)
-    return _ratio(weighted_sums(right[:, None], weights), weights.sum(axis=0)[None], empty=np.nan)[0]
+    return _ratio(weighted_sums(right[:, None], weights)[0], weights.sum(axis=0), empty=np.nan)
 
 
 def mean_over_present(values: PerClass) -> Figure:
     """Mean over classes, those that are NaN left out; NaN where all are."""
     measured = ~np.isnan(values)
-    return _ratio(np.where(measured, values, 0.0).sum(axis=0), measured.sum(axis=0).astype(float), empty=np.nan)
+    return _ratio(np.where(measured, values, 0.0).sum(axis=0), measured.sum(axis=0, dtype=np.float64), empty=np.nan)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +144,7 @@ class Ranking:
         """Summed weights along the ROC curve, one column per resample."""
         hits = np.cumsum(weights[self.rows], axis=0)[self.ends]
         passed = np.cumsum(self.negatives @ weights, axis=0)
-        return Curve(hits, passed[:-1:2], passed[1::2], passed[-1])
+        return Curve(hits, passed[:-1:2], passed[1::2], passed[-1, ...])
 
 
 class Curve(NamedTuple):
@@ -190,7 +192,7 @@ def average_precision(curve: Curve) -> np.ndarray:
 
 
 def _last(curve: Curve) -> np.ndarray:
-    return curve.hits[-1] if curve.hits.shape[0] else np.zeros_like(curve.negatives)
+    return curve.hits[-1, ...] if curve.hits.shape[0] else np.zeros_like(curve.negatives)
 
 
 def _steps(cumulative: np.ndarray) -> np.ndarray:
@@ -203,7 +205,7 @@ def weighted_sums(terms: np.ndarray, weights: Weights) -> np.ndarray:
     return sparse.csr_array(terms.T, dtype=np.float64) @ weights
 
 
-def _ratio(above: np.ndarray, below: np.ndarray, empty: float) -> np.ndarray:
+def _ratio(above: _Numbers, below: _Numbers, empty: float) -> np.ndarray:
     out = np.full(np.broadcast_shapes(np.shape(above), np.shape(below)), empty)
     np.divide(above, below, out=out, where=np.asarray(below) != 0)
     return out

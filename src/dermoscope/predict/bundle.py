@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dermoscope.core.card import Card
 from dermoscope.core.errors import BundleError, some
 from dermoscope.core.probabilities import Prior
-from dermoscope.core.taxonomy import Diagnosis, Taxonomy
+from dermoscope.core.taxonomy import Diagnosis, Group, Taxonomy
 from dermoscope.refine.calibrate import Calibration
 from dermoscope.refine.decision import DecisionRule
 from dermoscope.refine.ood import OutOfDistribution
@@ -43,7 +43,7 @@ class Manifest(BaseModel):
     format: int
     name: str
     taxonomy: str
-    diagnoses: tuple[tuple[str, str, str], ...]
+    diagnoses: tuple[tuple[str, str, Group], ...]
     size: int = Field(gt=0, description="side of the input square in px")
     views: tuple[dict[str, float], ...] = Field(description="framings whose mean is the answer")
     temperature: float
@@ -80,7 +80,7 @@ class Bundle:
         """The diagnoses that the model knows."""
         return Taxonomy(
             self.manifest.taxonomy,
-            tuple(Diagnosis(code, name, group) for code, name, group in self.manifest.diagnoses),  # type: ignore[arg-type]
+            tuple(Diagnosis(*fields) for fields in self.manifest.diagnoses),
             "UNK" if self.manifest.taxonomy == "isic2019" else None,
         )
 
@@ -183,7 +183,7 @@ def _first(error: ValidationError) -> str:
 def save(bundle: Bundle, folder: Path) -> Bundle:
     """Write a bundle whole (under a temporary name, then renamed) and return it with the hashes of its files."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **dict(bundle.arrays))
+    np.savez_compressed(buffer, **dict(bundle.arrays))  # type: ignore[arg-type]
     card = bundle.card.model_dump_json(indent=1).encode() + b"\n"
     content = {MODEL: bundle.graph, ARRAYS: buffer.getvalue(), CARD: card}
     files = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}

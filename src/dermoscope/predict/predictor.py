@@ -141,7 +141,7 @@ class Predictor:
         shown = self.refine(prediction, target)
         ranks = self._ranks(prediction)
         sides = [min(q.get("width", np.inf), q.get("height", np.inf)) for q in prediction.quality]
-        answers = decide(self.bundle.decision, self.refine(prediction, "calibration"), ranks, sides)
+        answers = decide(self.bundle.decision, self.refine(prediction, "calibration"), shown, ranks, sides)
         return [
             Result(
                 image=prediction.ids[row],

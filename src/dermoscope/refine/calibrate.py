@@ -43,8 +43,9 @@ def fit_calibration(
     """Bias-corrected temperature scaling (Alexandari, Kundaje & Shrikumar 2020) by maximum a posteriori likelihood.
 
     Minimises the negative log-likelihood of `labels` (columns of the taxonomy) under the mean over views, plus a normal
-    prior with standard deviation `spread` on each bias around `expected_bias`: a diagnosis with a handful of cases stays
-    near what its share in the training draws implies, a frequent one goes where its cases say. Biases are centred.
+    prior with standard deviation `spread` on each bias around `expected_bias`: a diagnosis with a handful of cases
+    stays near what its share in the training draws implies, a frequent one goes where its cases say. Biases are
+    centred.
 
     Raises ValueRuleError where labels do not fit or there is no case.
     """

@@ -15,9 +15,10 @@ from dermoscope.core.probabilities import Probabilities
 class DecisionRule:
     """Refer when the summed probability of `codes` (malignant and premalignant) reaches `refer_at`.
 
-    The probability is taken under the calibration prior, whatever prior is shown. An image with an out-of-distribution
-    rank of `ood_limit` or more, or with a shorter side below `smallest_side` px, cannot be assessed. `sensitivity` is what
-    the threshold was chosen for on the calibration role. Experimental: no peer-reviewed source for the limits.
+    The probability is taken under the calibration prior; an image whose most probable diagnosis under the prior shown is
+    one of `codes` is referred too. An image with an out-of-distribution
+    rank of `ood_limit` or more, or with a shorter side below `smallest_side` px, cannot be assessed. `sensitivity`
+    is what the threshold was chosen for on the calibration role. Experimental: no peer-reviewed source for the limits.
     """
 
     codes: tuple[str, ...]
@@ -39,16 +40,25 @@ def fit_refer_at(scores: Float[np.ndarray, " cases"], positive: Int[np.ndarray, 
 
 
 def decide(
-    rule: DecisionRule, probabilities: Probabilities, ood: Sequence[float | None], sides: Sequence[float]
+    rule: DecisionRule,
+    calibrated: Probabilities,
+    shown: Probabilities,
+    ood: Sequence[float | None],
+    sides: Sequence[float],
 ) -> list[Answer]:
-    """One answer per row. `probabilities` are under the calibration prior; `sides` are shorter sides in px."""
-    taxonomy = probabilities.taxonomy
+    """One answer per row.
+
+    `calibrated` are under the calibration prior, `shown` under the prior that the reader sees; `ood` are ranks, `sides`
+    the shorter sides of the images in px. Where the two disagree, the answer is to refer.
+    """
+    taxonomy = calibrated.taxonomy
     names = {d.code: d.name for d in taxonomy.diagnoses}
-    concern = probabilities.of_codes(rule.codes)
+    concern = calibrated.of_codes(rule.codes)
+    suspected = [taxonomy.codes[column] for column in shown.predicted]
     answers = []
     for row, (score, rank, side) in enumerate(zip(concern, ood, sides, strict=True)):
         figures = {"concern": float(score), "refer_at": rule.refer_at}
-        likely = max(rule.codes, key=lambda code: probabilities.values[row, taxonomy.index(code)])
+        likely = max(rule.codes, key=lambda code: calibrated.values[row, taxonomy.index(code)])
         if side < rule.smallest_side:
             reason = f"the image is too small: {side:.0f} px, at least {rule.smallest_side} px are needed"
             answers.append(Answer("cannot_assess", (reason,), figures))
@@ -57,6 +67,9 @@ def decide(
             answers.append(Answer("cannot_assess", (reason,), figures))
         elif score >= rule.refer_at:
             reason = f"{names[likely]} cannot be ruled out: malignant or premalignant with {score:.0%}"
+            answers.append(Answer("refer", (reason,), figures))
+        elif suspected[row] in rule.codes:
+            reason = f"{names[suspected[row]]} is the most probable diagnosis under the prior shown"
             answers.append(Answer("refer", (reason,), figures))
         else:
             reason = "no suspicious feature found by the model; this does not lower your own concern"

@@ -13,8 +13,8 @@ class OutOfDistribution:
     """Mahalanobis distance to the nearest diagnosis (Lee et al. 2018, NeurIPS), in a whitened subspace.
 
     `projection` [features, k] whitens embeddings around `centre` [features] by the covariance within diagnoses; `means`
-    [diagnoses, k] are the class means there; `quantiles` [q] are evenly spaced quantiles (0 to 1) of the distance on the
-    calibration role, by which a distance becomes a rank.
+    [diagnoses, k] are the class means there; `quantiles` [q] are evenly spaced quantiles (0 to 1) of the distance on
+    the calibration role, by which a distance becomes a rank.
     """
 
     centre: Float[np.ndarray, " features"]

@@ -90,7 +90,8 @@ def augment(
     out = warp(pixels, draw_matrix(rng, bounds, pixels.shape[:2], reduced), reduced)
     if rng.random() < bounds.jpeg_p:
         quality = int(rng.integers(bounds.jpeg, 96))
-        out = cv2.imdecode(cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+        coded = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        out = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
     if reduced != size:
         out = cv2.resize(out, (size, size), interpolation=cv2.INTER_LINEAR)
     out = cv2.transform(out, draw_colour(rng, bounds))

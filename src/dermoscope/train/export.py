@@ -1,6 +1,7 @@
 """Network -> ONNX graph with logits, embedding and features, checked against torch when it is written."""
 
 import copy
+import itertools
 import tempfile
 import warnings
 from pathlib import Path
@@ -46,8 +47,7 @@ def _folded(reader: Reader) -> Reader:
 
     folded = copy.deepcopy(reader).eval()
     for parent in folded.modules():
-        children = list(parent.named_children())
-        for (name, first), (after, second) in zip(children, children[1:], strict=False):
+        for (name, first), (after, second) in itertools.pairwise(list(parent.named_children())):
             if isinstance(first, torch.nn.Conv2d) and isinstance(second, torch.nn.BatchNorm2d):
                 activation = getattr(second, "act", None)
                 setattr(parent, name, fuse_conv_bn_eval(first, second))

@@ -36,7 +36,7 @@ class Monitor:
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the training: its name, (epochs, input size) phases, peak learning rate, whether only the head learns."""
+    """A part of the training: name, (epochs, input size) phases, peak learning rate, whether only the head learns."""
 
     name: str
     phases: Phases

@@ -100,7 +100,8 @@ def build(backbone: str, diagnoses: int, *, pretrained: bool = True, dropout: fl
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Parameters for the optimiser: no weight decay on biases and normalisation."""
-    decayed, plain = [], []
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
     for parameter in network.parameters():
         if parameter.requires_grad:
             (plain if parameter.ndim <= 1 else decayed).append(parameter)

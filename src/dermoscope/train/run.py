@@ -80,14 +80,14 @@ def train(
     *,
     ship: bool = False,
     cache: Path,
-    data_uses: Mapping[str, str] | None = None,
+    data_use: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> Bundle:
     """Run a recipe on the training role and leave a bundle in `out/chosen`; with `ship`, go on for shipping.
 
     The bundle in `out/chosen` has never seen the validation role: choices and its validation figures are made with it.
     `ship` continues the same network on training + validation and leaves that in `out/bundle`. A run that was cut goes
-    on where it stopped. `data_uses` are the fields `name, licence, citation` for the card.
+    on where it stopped. `data_use` has the fields `name, licence, citation` for the card.
     """
     tune_allocator()
     cv2.setNumThreads(1)  # a pool of threads feeds the loop; threads inside each call would only disturb them
@@ -101,7 +101,7 @@ def train(
     else:
         monitor = _monitor(parts.watched, recipe, drawn, cache)
         reader = fit(recipe, stages(recipe), data, out / "chosen-run", monitor=monitor, progress=progress)
-    described = card(recipe, parts, ("training",), data_uses or {})
+    described = card(recipe, parts, ("training",), data_use or {})
     bundle = save(finish(reader, recipe, parts, drawn, described), out / "chosen")
     if not (ship and shipping_stages(recipe)):
         return bundle
@@ -109,7 +109,7 @@ def train(
     data = decoded(parts.fitted, recipe.size, cache, progress)
     again = replace(recipe, seed=recipe.seed + 1)  # other draws than the first epochs had
     reader = fit(again, shipping_stages(recipe), data, out / "ship-run", start=reader, progress=progress)
-    described = card(recipe, parts, ("training", "validation"), data_uses or {})
+    described = card(recipe, parts, ("training", "validation"), data_use or {})
     return save(finish(reader, recipe, parts, drawn, described), out / "bundle")
 
 

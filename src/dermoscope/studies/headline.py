@@ -1,0 +1,148 @@
+"""The bundled model's own figures: `make figures` runs this and rewrites README, card and docs from it.
+
+Splits, as the design fixes them: the headline is one image of every HAM10000 test lesion that has a sharper (224 px)
+copy; the validation figures are those of the twin that never saw the validation role; ISIC 2017 is the other clinic, of
+which nothing was trained, calibrated or chosen on.
+"""
+
+import csv
+import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dermoscope.core.card import Figures
+from dermoscope.core.cases import CaseSet
+from dermoscope.core.errors import InputError
+from dermoscope.core.estimate import Estimate
+from dermoscope.core.probabilities import Probabilities
+from dermoscope.core.taxonomy import ISIC2019_TO_ISIC2018
+from dermoscope.core.truth import Truth
+from dermoscope.data.files import write_scores, write_truth
+from dermoscope.data.splits import Role, with_role
+from dermoscope.evaluate.intervals import rate
+from dermoscope.evaluate.resampling import clusters_of
+from dermoscope.evaluate.score import evaluate
+from dermoscope.evaluate.subgroups import melanoma_aucs
+from dermoscope.predict.predictor import Predictor
+
+Progress = Callable[[int, int], None]
+
+KEPT = (
+    "balanced_accuracy",
+    "accuracy",
+    "macro_average.auc",
+    "log_loss",
+    "brier",
+    "ece",
+    "ece_if_perfect",
+)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Cases that are scored together, and in which words a table calls them."""
+
+    name: str
+    title: str
+    text: str
+    cases: CaseSet
+
+
+def headline_cases(cases: CaseSet, role: Role) -> CaseSet:
+    """One image of every lesion of a role that has a sharper copy."""
+    return with_role(cases, role).where(lambda c: bool(c.copies)).one_per_lesion()
+
+
+def measure(
+    predictor: Predictor, split: Split, *, out: Path | None = None, progress: Progress | None = None
+) -> dict[str, Estimate]:
+    """Every figure of one split. With `out`, the predictions and the truth are left there for `dermoscope evaluate`.
+
+    Keys without prefix are under the bundle's default prior; `calibration:` marks those under the calibration prior,
+    `isic2018:` the seven diagnoses of ISIC 2018, `decision.` the answers as served.
+    """
+    prediction = predictor.predict(split.cases, progress=progress)
+    served = predictor.refine(prediction)
+    calibrated = predictor.refine(prediction, "calibration")
+    truth = Truth.from_cases(split.cases)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        write_scores(out / f"{split.name}-predictions.csv", served)
+        write_truth(out / f"{split.name}-truth.csv", truth)
+    full = evaluate(served, truth)
+    found = {name: full[name] for name in KEPT[:3]}
+    found |= {f"{code}.recall": full[f"{code}.recall"] for code in served.taxonomy.codes}
+    merged = evaluate(served.merged(ISIC2019_TO_ISIC2018), truth.merged(ISIC2019_TO_ISIC2018))
+    found["isic2018:balanced_accuracy"] = merged["balanced_accuracy"]
+    under = evaluate(calibrated, truth)
+    found |= {f"calibration:{name}": under[name] for name in KEPT[1:]}
+    found |= {f"calibration:{name}": e for name, e in melanoma_aucs(calibrated, split.cases).items()}
+    return found | _decisions(predictor, split.cases, prediction_answers(predictor, prediction), truth)
+
+
+def prediction_answers(predictor: Predictor, prediction: object) -> list[str]:
+    """The kind of answer for every case."""
+    return [result.answer.kind for result in predictor.results(prediction)]  # type: ignore[arg-type]
+
+
+def _decisions(predictor: Predictor, cases: CaseSet, answers: list[str], truth: Truth) -> dict[str, Estimate]:
+    kinds = np.array(answers)
+    codes = predictor.bundle.decision.codes
+    suspicious = np.array([c.diagnosis in codes for c in cases])
+    melanoma = np.array([c.diagnosis == "MEL" for c in cases])
+    everyone = np.ones(len(cases), bool)
+    clusters, weights = clusters_of(truth), np.ones(len(cases))
+    answered = kinds != "cannot_assess"
+    referred = kinds == "refer"
+    return {
+        "decision.answered": rate(answered, everyone, weights, clusters),
+        "decision.sensitivity": rate(referred | ~answered, suspicious, weights, clusters),
+        "decision.sensitivity_abstained_missed": rate(referred, suspicious, weights, clusters),
+        "decision.melanoma_sensitivity": rate(referred | ~answered, melanoma, weights, clusters),
+        "decision.specificity": rate(kinds == "low_concern", ~suspicious, weights, clusters),
+    }
+
+
+def log_scoring(path: Path, bundle: str, split: str, reason: str) -> int:
+    """Append one scoring of a role to the log (date, bundle, split, reason); returns how many this split has now."""
+    rows = list(csv.reader(path.read_text().splitlines())) if path.exists() else [["date", "bundle", "split", "reason"]]
+    rows.append([datetime.datetime.now(datetime.UTC).date().isoformat(), bundle, split, reason])
+    temporary = path.with_suffix(".part")
+    with temporary.open("w", newline="") as out:
+        csv.writer(out, lineterminator="\n").writerows(rows)
+    temporary.replace(path)
+    return sum(row[2] == split for row in rows)
+
+
+def figures_of(found: Mapping[str, Estimate], split: Split, scorings: int) -> Figures:
+    """Estimates as the card holds them."""
+    return Figures(
+        title=split.title,
+        split=split.text,
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        scorings=scorings,
+        estimates={name: e.as_dict() for name, e in found.items()},
+    )
+
+
+def balanced_accuracy_by(
+    predictor: Predictor,
+    cases: CaseSet,
+    *,
+    views: int | None = None,
+    priors: tuple[str, ...] = ("uniform", "calibration"),
+) -> dict[str, Estimate]:
+    """Seven-class balanced accuracy under several priors: how a default is chosen, on validation only."""
+    if not len(cases):
+        raise InputError("no case to choose on")
+    prediction = predictor.predict(cases, views=views)
+    truth = Truth.from_cases(cases).merged(ISIC2019_TO_ISIC2018)
+
+    def under(prior: str) -> Estimate:
+        refined: Probabilities = predictor.refine(prediction, prior)
+        return evaluate(refined.merged(ISIC2019_TO_ISIC2018), truth)["balanced_accuracy"]
+
+    return {prior: under(prior) for prior in priors}
