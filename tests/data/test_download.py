@@ -16,6 +16,9 @@ from dermoscope.core.taxonomy import ISIC2019
 from dermoscope.data.download import DIAGNOSES, Archive, public_samples
 from dermoscope.data.synthetic import draw
 
+PATIENT = 60.0
+"""Seconds for what should succeed, on a machine that may be busy with something else."""
+
 PICTURES = {code: draw(number, code, (160, 120)).jpeg() for number, code in enumerate(ISIC2019.codes)}
 
 
@@ -62,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
     def search(self) -> None:
         fault = self.server.fault
         if fault == "slow search":
-            time.sleep(3)
+            time.sleep(20)
         if fault in {"500", "404"} or (fault == "500 once" and len(self.server.asked) == 1):
             return self.reply(b"no", int(fault[:3]))
         if fault == "not json":
@@ -133,7 +136,7 @@ def archive(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeArchive]:
 
 
 def test_a_dozen_samples_are_spread_over_the_diagnoses_with_their_credits(archive: FakeArchive, tmp_path: Path) -> None:
-    folder, samples = public_samples(12, folder=tmp_path / "a", base_url=archive.url)
+    folder, samples = public_samples(12, folder=tmp_path / "a", base_url=archive.url, seconds=PATIENT)
     assert len(samples) == 12
     assert [s.diagnosis for s in samples] == [*DIAGNOSES, *list(DIAGNOSES)[:4]]
     assert samples[0].attribution == "Hospital of Somewhere <b>, ISIC Archive, ISIC_0000000, CC-0"
@@ -144,23 +147,23 @@ def test_a_dozen_samples_are_spread_over_the_diagnoses_with_their_credits(archiv
 
 
 def test_the_second_time_nothing_is_asked(archive: FakeArchive, tmp_path: Path) -> None:
-    first = public_samples(4, folder=tmp_path, base_url=archive.url)
+    first = public_samples(4, folder=tmp_path, base_url=archive.url, seconds=PATIENT)
     asked = len(archive.asked)
-    assert public_samples(4, folder=tmp_path, base_url=archive.url) == first
+    assert public_samples(4, folder=tmp_path, base_url=archive.url, seconds=PATIENT) == first
     assert len(archive.asked) == asked
 
 
 def test_a_damaged_cache_is_filled_again_and_serves_when_the_archive_is_away(
     archive: FakeArchive, tmp_path: Path
 ) -> None:
-    _, samples = public_samples(4, folder=tmp_path, base_url=archive.url)
+    _, samples = public_samples(4, folder=tmp_path, base_url=archive.url, seconds=PATIENT)
     (tmp_path / samples[0].file).write_bytes(b"damaged")
     archive.fault = "500"
-    assert public_samples(4, folder=tmp_path, base_url=archive.url)[1] == samples[1:]
+    assert public_samples(4, folder=tmp_path, base_url=archive.url, seconds=PATIENT)[1] == samples[1:]
     archive.fault = ""
-    assert public_samples(4, folder=tmp_path, base_url=archive.url)[1] == samples
+    assert public_samples(4, folder=tmp_path, base_url=archive.url, seconds=PATIENT)[1] == samples
     (tmp_path / "samples.json").write_text("[{")
-    assert public_samples(4, folder=tmp_path, base_url=archive.url)[1] == samples
+    assert public_samples(4, folder=tmp_path, base_url=archive.url, seconds=PATIENT)[1] == samples
 
 
 def test_the_environment_names_the_archive_and_the_home(
@@ -168,14 +171,14 @@ def test_the_environment_names_the_archive_and_the_home(
 ) -> None:
     monkeypatch.setenv("DERMOSCOPE_ARCHIVE_URL", archive.url + "/")
     monkeypatch.setenv("DERMOSCOPE_HOME", str(tmp_path / "home"))
-    folder, samples = public_samples(2)
+    folder, samples = public_samples(2, seconds=PATIENT)
     assert folder == tmp_path / "home" / "archive"
     assert len(samples) == 2
 
 
 def test_pages_are_followed_up_to_the_limit_and_never_to_another_host(archive: FakeArchive) -> None:
     archive.per_diagnosis = 7
-    with Archive(archive.url) as client:
+    with Archive(archive.url, PATIENT) as client:
         assert len(list(client.search("NV", 5))) == 5
         assert len(archive.asked) == 3
         archive.fault = "foreign page"
@@ -200,12 +203,12 @@ def test_pages_are_followed_up_to_the_limit_and_never_to_another_host(archive: F
 )
 def test_a_record_that_may_not_be_used_is_passed_over(archive: FakeArchive, change: dict) -> None:
     archive.change = lambda record: {**record, **change}
-    with Archive(archive.url) as client:
+    with Archive(archive.url, PATIENT) as client:
         assert list(client.search("MEL", 3)) == []
 
 
 def test_a_large_image_comes_as_thumbnail(archive: FakeArchive) -> None:
-    with Archive(archive.url) as client:
+    with Archive(archive.url, PATIENT) as client:
         record = next(client.search("BCC", 1))
         assert client.image(record) == PICTURES["BCC"]
         assert archive.asked[-1].endswith("/full")
@@ -231,13 +234,13 @@ def test_each_fault_is_one_sentence_and_leaves_no_file(
 ) -> None:
     archive.fault = fault
     with pytest.raises(DownloadError, match=words):
-        public_samples(2, folder=tmp_path, base_url=archive.url)
+        public_samples(2, folder=tmp_path, base_url=archive.url, seconds=PATIENT)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_fault_of_the_server_is_tried_once_more_and_no_more(archive: FakeArchive) -> None:
     archive.fault = "500 once"
-    with Archive(archive.url) as client:
+    with Archive(archive.url, PATIENT) as client:
         assert len(list(client.search("NV", 1))) == 1
         archive.fault, archive.asked = "500", []
         with pytest.raises(DownloadError):
@@ -255,7 +258,7 @@ def test_a_slow_archive_is_given_up_in_time(archive: FakeArchive, tmp_path: Path
     start = time.monotonic()
     with pytest.raises(DownloadError):
         public_samples(2, folder=tmp_path, base_url=archive.url, seconds=0.6)
-    assert time.monotonic() - start < 2.5
+    assert time.monotonic() - start < 10
 
 
 def test_nobody_listening_is_known_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,7 +269,7 @@ def test_nobody_listening_is_known_at_once(tmp_path: Path, monkeypatch: pytest.M
     start = time.monotonic()
     with pytest.raises(DownloadError, match=r"no public-domain image from the ISIC archive: cannot reach 127\.0\.0\.1"):
         public_samples(folder=tmp_path, base_url=url)
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 10
 
 
 @pytest.mark.parametrize("url", ["not an address", "ftp://127.0.0.1/x", "http://"])
@@ -278,4 +281,4 @@ def test_an_address_that_is_none_is_an_error_in_words(tmp_path: Path, url: str) 
 def test_a_home_that_cannot_be_written_is_named(archive: FakeArchive, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DownloadError, match="set DERMOSCOPE_HOME"):
-        public_samples(2, folder=tmp_path / "file" / "archive", base_url=archive.url)
+        public_samples(2, folder=tmp_path / "file" / "archive", base_url=archive.url, seconds=PATIENT)

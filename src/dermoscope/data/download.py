@@ -16,7 +16,6 @@ What a record says of itself is checked again here: only public, dermoscopic, CC
 import json
 import os
 import re
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,9 +30,10 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from dermoscope.core.errors import DownloadError, ImageError, some
+from dermoscope.core.errors import DownloadError, ImageError, InputError, some
 from dermoscope.data.home import home
 from dermoscope.data.images import read_image
+from dermoscope.data.store import write_file
 
 ARCHIVE_URL = "https://api.isic-archive.com/api/v2"
 PUBLIC_DOMAIN = "CC-0"
@@ -293,11 +293,7 @@ def _read_cache(folder: Path) -> list[Sample]:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all. Raises DownloadError when the place cannot be written."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as file:
-            file.write(data)
-        Path(file.name).replace(path)
-    except OSError as error:
-        raise DownloadError(f"cannot keep a download in {path.parent}: {error.strerror}; set DERMOSCOPE_HOME") from None
+        write_file(path, data)
+    except InputError as error:
+        raise DownloadError(f"{error}; set DERMOSCOPE_HOME") from None

@@ -24,25 +24,38 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Images, a unique name for each, one sentence on where they come from, and the origin of those that have one."""
+    """Images, a unique name for each, one sentence on where they come from, and the origin of those that have one.
+
+    `problem` says why the archive was of no use, where it was not.
+    """
 
     paths: tuple[Path, ...]
     names: tuple[str, ...]
     lead: str
     origins: Mapping[str, Origin] = field(default_factory=dict)
+    problem: str = ""
 
 
 def folder_samples(folder: Path) -> Samples:
     """All images of a folder and below it, each called by its file name, or by its place where two share a name.
 
-    Raises InputError where the folder does not exist or holds no image.
+    Characters that a terminal or a table could stumble over are replaced. Raises InputError where the folder does not exist or holds no image.
     """
     paths = list_images(folder)
     if not paths:
         raise InputError(f"{folder}: no image in this folder or below it; give one that holds JPEG, PNG or TIFF files")
-    stems = Counter(path.stem for path in paths)
-    names = [p.stem if stems[p.stem] == 1 else p.relative_to(folder).as_posix() for p in paths]
-    return Samples(tuple(paths), tuple(names), f"{len(paths):,} image{'s' * (len(paths) > 1)} from {folder}.")
+    stems = Counter(printable(path.stem) for path in paths)
+    names = [printable(p.stem if stems[printable(p.stem)] == 1 else p.relative_to(folder).as_posix()) for p in paths]
+    if len(set(names)) < len(names):  # they differed only in what was replaced
+        names = [f"{name} ({position})" for position, name in enumerate(names, start=1)]
+    return Samples(
+        tuple(paths), tuple(names), f"{len(paths):,} image{'s' * (len(paths) > 1)} from {printable(str(folder))}."
+    )
+
+
+def printable(text: str) -> str:
+    """`text` with control characters, text direction marks and undecodable bytes replaced by U+FFFD."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def public_or_drawn_samples(drawn_into: Path, count: int = 12, seconds: float = 5.0) -> Samples:
@@ -53,7 +66,7 @@ def public_or_drawn_samples(drawn_into: Path, count: int = 12, seconds: float = 
     try:
         folder, kept = public_samples(count, seconds=seconds)
     except DownloadError as error:
-        return _drawn(drawn_into, count, f"{error}")
+        return _drawn(drawn_into, count, str(error))
     names = tuple(Path(sample.file).stem for sample in kept)
     origins = {n: Origin(s.attribution, s.diagnosis, False) for n, s in zip(names, kept, strict=True)}
     paths = tuple(folder / sample.file for sample in kept)
@@ -65,5 +78,5 @@ def _drawn(folder: Path, count: int, why: str) -> Samples:
     images = [draw(number, code) for number, code in enumerate(codes, start=1)]
     paths = tuple(write_file(folder / f"{image.name}.jpg", image.jpeg()) for image in images)
     origins = {i.name: Origin("Drawn by dermoscope, no patient", i.diagnosis, True) for i in images}
-    lead = f"{count} synthetic images, drawn by dermoscope, because the ISIC archive gave none ({why})."
-    return Samples(paths, tuple(origins), lead, origins)
+    lead = f"The ISIC archive gave no images, so these {count} are synthetic: drawn by dermoscope, of no patient."
+    return Samples(paths, tuple(origins), lead, origins, why)

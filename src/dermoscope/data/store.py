@@ -22,5 +22,5 @@ def write_file(path: Path, data: bytes) -> Path:
     except OSError as error:
         if unfinished is not None:
             unfinished.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error.strerror or error}); name another place") from None
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
     return path
