@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from dermoscope.core.errors import ValueRuleError
+from dermoscope.core.errors import ValueRuleError, some
 from dermoscope.core.prediction import Prediction
 
 
@@ -15,6 +15,8 @@ class Calibration:
 
     `bias` is [diagnoses]; all zero makes this plain temperature scaling (Guo et al. 2017).
 
+    The array is copied and read-only.
+
     Raises ValueRuleError for a temperature that is not above 0 or a bias that is not finite.
     """
 
@@ -22,14 +24,24 @@ class Calibration:
     bias: Float[np.ndarray, " diagnoses"]
 
     def __post_init__(self) -> None:
+        bias = np.array(self.bias, dtype=np.float64)
+        bias.flags.writeable = False
+        object.__setattr__(self, "bias", bias)
         if not (np.isfinite(self.temperature) and self.temperature > 0):
             raise ValueRuleError(f"temperature {self.temperature} is not above 0")
         if not np.isfinite(self.bias).all():
             raise ValueRuleError("a calibration bias is not finite")
-        self.bias.flags.writeable = False
 
     def apply(self, prediction: Prediction) -> Prediction:
-        """The same prediction with calibrated logits."""
+        """The same prediction with calibrated logits.
+
+        Raises ValueRuleError when there is not one bias per diagnosis of the prediction.
+        """
+        if self.bias.shape != (len(prediction.taxonomy),):
+            raise ValueRuleError(
+                f"the calibration has {self.bias.size} biases for the {len(prediction.taxonomy)} diagnoses of "
+                f"{prediction.taxonomy.name}"
+            )
         return replace(prediction, logits=prediction.logits.astype(np.float64) / self.temperature + self.bias)
 
 
@@ -51,9 +63,8 @@ def fit_calibration(
     """
     from scipy.optimize import minimize
 
-    if len(labels) != len(prediction) or len(labels) == 0 or labels.min() < 0:
-        raise ValueRuleError(f"{len(labels)} labels for {len(prediction)} cases; every case needs a diagnosis")
     diagnoses = len(prediction.taxonomy)
+    _check_labels(prediction, labels)
     centre = np.zeros(diagnoses) if expected_bias is None else expected_bias - expected_bias.mean()
     logits = prediction.logits.astype(np.float64)
     rows = np.arange(len(labels))
@@ -69,3 +80,12 @@ def fit_calibration(
 
     found = minimize(loss, np.concatenate([[0.0], centre]), method="L-BFGS-B")
     return Calibration(float(np.exp(found.x[0])), found.x[1:] - found.x[1:].mean())
+
+
+def _check_labels(prediction: Prediction, labels: Int[np.ndarray, " cases"]) -> None:
+    if len(labels) != len(prediction) or len(labels) == 0:
+        raise ValueRuleError(f"{len(labels)} labels for {len(prediction)} cases; calibration needs one label per case")
+    stray = (labels < 0) | (labels >= len(prediction.taxonomy))
+    if stray.any():
+        named = some(prediction.ids[row] for row in np.flatnonzero(stray))
+        raise ValueRuleError(f"cases without a diagnosis of {prediction.taxonomy.name}: {named}; leave them out")

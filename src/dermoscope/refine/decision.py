@@ -15,10 +15,10 @@ from dermoscope.core.probabilities import Probabilities
 class DecisionRule:
     """Refer when the summed probability of `codes` (malignant and premalignant) reaches `refer_at`.
 
-    The probability is taken under the calibration prior; an image whose most probable diagnosis under the prior shown is
-    one of `codes` is referred too. An image with an out-of-distribution
-    rank of `ood_limit` or more, or with a shorter side below `smallest_side` px, cannot be assessed. `sensitivity`
-    is what the threshold was chosen for on the calibration role. Experimental: no peer-reviewed source for the limits.
+    The probability is taken under the calibration prior; an image whose most probable diagnosis under the prior shown
+    is one of `codes` is referred too. An image with an out-of-distribution rank of `ood_limit` or more, or with a
+    shorter side below `smallest_side` px, cannot be assessed. `sensitivity` is what the threshold was chosen for on the
+    calibration role. Experimental: no peer-reviewed source for the limits.
     """
 
     codes: tuple[str, ...]
@@ -31,12 +31,16 @@ class DecisionRule:
 def fit_refer_at(scores: Float[np.ndarray, " cases"], positive: Int[np.ndarray, " cases"], sensitivity: float) -> float:
     """The highest threshold at which at least `sensitivity` of the positive cases reach it.
 
-    Raises ValueRuleError when there is no positive case.
+    `scores` are in [0, 1], `positive` is 1 or 0; `sensitivity` is above 0 and at most 1.
+    Raises ValueRuleError for another sensitivity or when there is no positive case.
     """
+    if not 0 < sensitivity <= 1:
+        raise ValueRuleError(f"a sensitivity of {sensitivity}; it must be above 0 and at most 1")
     held = np.sort(scores[positive > 0])[::-1]
     if held.size == 0:
         raise ValueRuleError("no malignant or premalignant case to choose a threshold on")
-    return float(held[int(np.ceil(sensitivity * held.size)) - 1])
+    # 0.55 * 100 is 55.00000000000001 in binary: without the margin one case too many would have to reach it
+    return float(held[int(np.ceil(sensitivity * held.size - 1e-9)) - 1])
 
 
 def decide(

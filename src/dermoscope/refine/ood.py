@@ -43,17 +43,23 @@ def fit_ood(
 ) -> OutOfDistribution:
     """Fit on embeddings of training cases with their diagnoses, rank on those of calibration cases.
 
-    Raises ValueRuleError with fewer than two cases per dimension.
+    Raises ValueRuleError with fewer than two training cases per dimension, without calibration cases, or where there is
+    not one label per training case.
     """
     if len(training) < 2 * dimensions:
-        raise ValueRuleError(f"{len(training)} embeddings are too few for {dimensions} dimensions")
+        raise ValueRuleError(f"{len(training)} embeddings are too few for {dimensions} dimensions: give twice as many")
+    if len(labels) != len(training) or len(calibration) == 0:
+        raise ValueRuleError(
+            f"{len(labels)} labels for {len(training)} training embeddings and {len(calibration)} calibration "
+            "embeddings; give one label per training case and at least one calibration case"
+        )
     centre = training.mean(axis=0)
     kinds = np.unique(labels)
     means = np.stack([training[labels == k].mean(axis=0) for k in kinds])
     within = training - means[np.searchsorted(kinds, labels)]
-    values, vectors = np.linalg.eigh(np.cov((training - centre).T))
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov((training - centre).T)))
     basis = vectors[:, np.argsort(values)[::-1][:dimensions]]
-    inner = np.cov((within @ basis).T) + 1e-6 * np.eye(basis.shape[1])
+    inner = np.atleast_2d(np.cov((within @ basis).T)) + 1e-6 * np.eye(basis.shape[1])
     whitening = np.linalg.cholesky(np.linalg.inv(inner))
     projection = (basis @ whitening).astype(np.float32)
     fitted = OutOfDistribution(
