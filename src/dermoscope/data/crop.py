@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 SHRINK_LIMIT = 1.5
+LONGEST_SIDE = 32_000
+"""`cv2.warpAffine` refuses sources of 32,767 px and more (OpenCV 4), which a scan of a strip may have."""
 
 
 def frame_matrix(
@@ -63,5 +65,20 @@ def warp(
         # pixel centres: x' + 0.5 = (x + 0.5) * ratio
         matrix = matrix * ratio[:, None]
         matrix[:, 2] += 0.5 * ratio - 0.5
+    if max(pixels.shape[:2]) > LONGEST_SIDE:
+        pixels, matrix = _window(pixels, matrix, size)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(pixels, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+
+
+def _window(
+    pixels: UInt8[np.ndarray, "height width 3"], matrix: Float[np.ndarray, "2 3"], size: int
+) -> tuple[UInt8[np.ndarray, "rows columns 3"], Float[np.ndarray, "2 3"]]:
+    """The part of a picture that `matrix` reads, and the matrix that reads the same from it."""
+    corners = np.array([[0, 0, 1], [size, 0, 1], [0, size, 1], [size, size, 1]]) @ matrix.T
+    limits = np.array([pixels.shape[1], pixels.shape[0]])
+    low = np.clip(np.floor(corners.min(axis=0)) - 2, 0, limits - 1).astype(int)
+    high = np.clip(np.ceil(corners.max(axis=0)) + 3, low + 1, limits).astype(int)
+    moved = matrix.copy()
+    moved[:, 2] -= low
+    return pixels[low[1] : high[1], low[0] : high[0]], moved
