@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from dermoscope.core.cases import Case, CaseSet
     from dermoscope.core.probabilities import Prior, Probabilities, Scores
     from dermoscope.core.taxonomy import ISIC2018, ISIC2019, Taxonomy
+    from dermoscope.core.truth import Truth
     from dermoscope.data.readers import read_cases
-    from dermoscope.evaluate.score import evaluate
     from dermoscope.predict.predictor import Predictor
 
 __version__ = "0.1.0"
@@ -28,7 +28,7 @@ _HOMES = {
     "Probabilities": "core.probabilities",
     "Scores": "core.probabilities",
     "Taxonomy": "core.taxonomy",
-    "evaluate": "evaluate.score",
+    "Truth": "core.truth",
     "read_cases": "data.readers",
 }
 
@@ -42,7 +42,7 @@ __all__ = [
     "Probabilities",
     "Scores",
     "Taxonomy",
-    "evaluate",
+    "Truth",
     "read_cases",
 ]
 

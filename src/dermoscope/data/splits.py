@@ -4,6 +4,7 @@ A role follows from the group id alone, so it needs no file, survives new images
 recomputed by anyone: `int(sha256(id), 16) % 10` is 0-1 test, 2 validation, 3 calibration, 4-9 training.
 """
 
+from dataclasses import replace
 from hashlib import sha256
 from itertools import combinations
 from typing import Literal, get_args
@@ -30,6 +31,13 @@ def with_role(cases: CaseSet, *roles: Role) -> CaseSet:
     if strange or not roles:
         raise InputError(f"no role {some(strange) or 'given'}; the roles are {', '.join(ROLES)}")
     return cases.where(lambda case: role_of(case.group) in roles)
+
+
+def sharpest_per_lesion(cases: CaseSet) -> CaseSet:
+    """One image of every lesion: the first that has a second, sharper copy, else the first; in the order of `cases`."""
+    sharper_first = replace(cases, cases=tuple(sorted(cases, key=lambda c: not c.copies)))
+    chosen = set(sharper_first.one_per_lesion().ids)
+    return cases.where(lambda c: c.image_id in chosen)
 
 
 def check_apart(**sets: CaseSet) -> None:

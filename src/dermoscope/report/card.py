@@ -53,6 +53,7 @@ def _lines(card: Card, sha256: str, heading: object, bullet: str) -> Iterable[st
     yield f"{bullet}run: {run}"
     for figures in card.figures:
         yield heading(figures.title)
-        yield f"{figures.split}; measured {figures.date}; this role has been scored {figures.scorings} time(s) in all"
+        counted = f"; scored {figures.scorings} time(s) so far" if figures.scorings else ""
+        yield f"{figures.split}; measured {figures.date}{counted}"
         yield ""
         yield from figure_table(figures, {name: name for name in figures.estimates})

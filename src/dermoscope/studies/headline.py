@@ -5,10 +5,13 @@ copy; the validation figures are those of the twin that never saw the validation
 which nothing was trained, calibrated or chosen on.
 """
 
+import argparse
 import csv
 import datetime
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +23,17 @@ from dermoscope.core.estimate import Estimate
 from dermoscope.core.probabilities import Probabilities
 from dermoscope.core.taxonomy import ISIC2019_TO_ISIC2018
 from dermoscope.core.truth import Truth
+from dermoscope.data.catalog import load
 from dermoscope.data.files import write_scores, write_truth
-from dermoscope.data.splits import Role, with_role
+from dermoscope.data.splits import Role, sharpest_per_lesion, with_role
 from dermoscope.evaluate.intervals import rate
 from dermoscope.evaluate.resampling import clusters_of
 from dermoscope.evaluate.score import evaluate
 from dermoscope.evaluate.subgroups import melanoma_aucs
+from dermoscope.predict import bundle as bundles
 from dermoscope.predict.predictor import Predictor
+from dermoscope.report.blocks import comparison, rewrite
+from dermoscope.report.card import as_markdown
 
 Progress = Callable[[int, int], None]
 
@@ -146,3 +153,82 @@ def balanced_accuracy_by(
         return evaluate(refined.merged(ISIC2019_TO_ISIC2018), truth)["balanced_accuracy"]
 
     return {prior: under(prior) for prior in priors}
+
+
+def splits_to_measure() -> list[Split]:
+    """What is scored of the shipped bundle; needs DERMOSCOPE_DATA."""
+    ham = load("ham10000")
+    test = headline_cases(ham, "test")
+    whole = replace(test, cases=tuple(replace(c, path=c.copies[0]) for c in test))
+    return [
+        Split(
+            "test",
+            "HAM10000 test",
+            "HAM10000, role test: one image of every lesion with a copy at 224 px (centre)",
+            test,
+        ),
+        Split("test-whole", "the same, whole field", "the same lesions from their whole field at 200 x 150 px", whole),
+        Split(
+            "isic2017",
+            "ISIC 2017, another clinic",
+            "ISIC 2017, all labelled images (melanoma, nevus, benign keratosis only), squeezed to 256 x 256 px; nothing "
+            "of it was trained, calibrated or chosen on",
+            load("isic2017"),
+        ),
+    ]
+
+
+def validation_split() -> Split:
+    """What the twin is scored on, and choices are made on."""
+    text = "HAM10000, role validation: one image per lesion, by the twin that was not trained on it"
+    cases = with_role(load("ham10000"), "validation")
+    return Split("validation", "HAM10000 validation", text, sharpest_per_lesion(cases))
+
+
+def run(root: Path, reason: str, chosen: Path | None, progress: Callable[[str, int, int], None]) -> None:
+    """Measure the bundled model and rewrite `docs/figures.json`, the card, README and docs below `root`.
+
+    `chosen` is the twin's bundle; without it the validation figures of the last run stay, as long as they are of the
+    same bundle.
+    """
+    predictor = Predictor.load("default")
+    sha = predictor.bundle.sha256
+    record = root / "docs" / "figures.json"
+    before = json.loads(record.read_text()) if record.exists() else {}
+    found: list[Figures] = []
+    for split in splits_to_measure():
+        told = partial(progress, split.title)
+        estimates = measure(predictor, split, out=root / "out" / "figures", progress=told)
+        scorings = log_scoring(root / "docs" / "test-scorings.csv", sha[:12], split.name, reason)
+        found.append(figures_of(estimates, split, scorings))
+    if chosen is not None:
+        split = validation_split()
+        estimates = measure(Predictor.load(chosen), split, progress=partial(progress, split.title))
+        found.append(figures_of(estimates, split, 0))
+    elif before.get("bundle") == sha:
+        found += [Figures.model_validate(f) for f in before["figures"] if f["title"] == "HAM10000 validation"]
+    card = predictor.bundle.card.model_copy(update={"figures": tuple(found)})
+    bundles.save(replace(predictor.bundle, card=card), bundles.find("default"))
+    record.write_text(
+        json.dumps({"bundle": sha, "figures": [f.model_dump(mode="json") for f in found]}, indent=1) + "\n"
+    )
+    (root / "docs" / "model-card.md").write_text(as_markdown(card, sha))
+    readme = root / "README.md"
+    readme.write_text(rewrite(readme.read_text(), {"headline": comparison(found, sha)}, "README.md"))
+
+
+def main() -> None:
+    """`python -m dermoscope.studies.headline [--chosen FOLDER] [--reason TEXT]`, from the root of the repository."""
+    from dermoscope.cli.progress import phases
+
+    parser = argparse.ArgumentParser(description="Measure the bundled model and rewrite every figure.")
+    parser.add_argument("--chosen", type=Path, help="bundle of the twin that never saw the validation role")
+    parser.add_argument("--reason", default="make figures", help="why the test role is scored, for the log")
+    arguments = parser.parse_args()
+    with phases() as progress:
+        run(Path.cwd(), arguments.reason, arguments.chosen, progress)
+    print("rewritten: README.md, docs/figures.json, docs/model-card.md, the bundle's card")
+
+
+if __name__ == "__main__":
+    main()

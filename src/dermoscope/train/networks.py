@@ -32,7 +32,7 @@ def tune_allocator() -> None:
             libc.mallopt(option, value)
 
 
-def _prepare_torchvision() -> None:
+def prepare_torchvision() -> None:
     """Let `import torchvision` succeed beside a CPU build of torch.
 
     The published torchvision is linked against CUDA; without it `torchvision::nms` is missing and its import fails,
@@ -54,7 +54,7 @@ def _prepare_torchvision() -> None:
 
 
 def _timm() -> Any:
-    _prepare_torchvision()
+    prepare_torchvision()
     try:
         import timm
     except ImportError as error:

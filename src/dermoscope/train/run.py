@@ -17,7 +17,7 @@ from dermoscope.core.cases import CaseSet
 from dermoscope.core.errors import InputError
 from dermoscope.core.prediction import Prediction
 from dermoscope.core.probabilities import Prior
-from dermoscope.data.splits import Role, check_apart, with_role
+from dermoscope.data.splits import Role, check_apart, sharpest_per_lesion, with_role
 from dermoscope.predict.bundle import Bundle, Manifest, save
 from dermoscope.predict.predictor import Predictor
 from dermoscope.predict.views import first_views
@@ -55,8 +55,8 @@ def divide(cases: CaseSet, roles: Sequence[Role] = ("training",)) -> Parts:
     known = cases.where(lambda c: c.diagnosis is not None and c.path is not None)
     parts = Parts(
         with_role(known, *roles),
-        preferred_per_lesion(with_role(known, "validation")) if "validation" not in roles else replace(known, cases=()),
-        preferred_per_lesion(with_role(known, "calibration")),
+        sharpest_per_lesion(with_role(known, "validation")) if "validation" not in roles else replace(known, cases=()),
+        sharpest_per_lesion(with_role(known, "calibration")),
     )
     check_apart(fitted=parts.fitted, watched=parts.watched, calibration=parts.calibration)
     check_apart(fitted=parts.fitted, test=with_role(known, "test"))
@@ -64,13 +64,6 @@ def divide(cases: CaseSet, roles: Sequence[Role] = ("training",)) -> Parts:
         if not len(getattr(parts, name)):
             raise InputError(f"no case with a diagnosis has the role that is {name}; give more lesions")
     return parts
-
-
-def preferred_per_lesion(cases: CaseSet) -> CaseSet:
-    """One image of every lesion: the one with a second, sharper copy where there is one, as a reader would send it."""
-    order = sorted(cases.cases, key=lambda c: not c.copies)
-    chosen = set(replace(cases, cases=tuple(order)).one_per_lesion().ids)
-    return cases.where(lambda c: c.image_id in chosen)
 
 
 def train(

@@ -1,0 +1,67 @@
+# Every target makes what it needs: `make run` and `make test` work in a fresh clone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+OUT ?= runs/default
+
+# Developers keep the public images beside the repository; anyone may set DERMOSCOPE_DATA instead.
+ifneq ($(wildcard ../shared/data),)
+export DERMOSCOPE_DATA ?= $(abspath ../shared/data)
+endif
+
+.PHONY: help setup demo run test check system train figures bench bench-check clean
+
+help: ## what there is
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "dermoscope needs Python 3.11 or later: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/for-run: $(VENV)/made pyproject.toml constraints.txt weights/pyproject.toml
+	@echo "installing dermoscope and the bundled weights (once)"
+	@$(PIP) -e . -e ./weights
+	@touch $@
+
+$(VENV)/for-development: $(VENV)/for-run
+	@echo "installing what training and the tests need (once)"
+	@$(PIP) -e '.[train,dev]'
+	@touch $@
+
+setup: $(VENV)/for-development ## install everything
+
+run: demo ## classify samples, or IMAGES=folder, with the bundled model and write a page
+demo: $(VENV)/for-run
+	@$(BIN)/dermoscope demo $(if $(IMAGES),--images "$(IMAGES)")
+
+test: setup system check ## everything that CI checks
+	@$(BIN)/python -m pytest
+
+check: setup ## style, types and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+system:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing Chromium for the browser tests (once)" && \
+	  apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null 2>&1; } || \
+	echo "no Chromium, and it cannot be installed here: the browser tests will be skipped"
+
+train: setup ## train the bundled model again (resumes where it was cut); needs DERMOSCOPE_DATA
+	$(BIN)/dermoscope train --recipe default --data ham10000 --out $(OUT) --ship $(if $(FULL),--full)
+
+figures: setup ## measure the bundled model and rewrite every figure; needs DERMOSCOPE_DATA
+	$(BIN)/python -m dermoscope.studies.headline $(if $(REASON),--reason "$(REASON)")
+
+bench: setup ## time what is claimed to be fast against what one would use instead
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+bench-check: bench ## the same, with a verdict in the last line
+	@echo "bench-check: every ratio holds"
+
+clean: ## remove the environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache out
