@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +25,7 @@ from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dermoscope.core.card import Card
-from dermoscope.core.errors import BundleError, some
+from dermoscope.core.errors import BundleError, ValueRuleError, some
 from dermoscope.core.probabilities import Prior
 from dermoscope.core.taxonomy import Diagnosis, Group, Taxonomy
 from dermoscope.refine.calibrate import Calibration
@@ -33,6 +34,7 @@ from dermoscope.refine.ood import OutOfDistribution
 
 FORMAT = 1
 MODEL, ARRAYS, CARD, MANIFEST = "model.onnx", "arrays.npz", "card.json", "bundle.json"
+_AGAIN = "install or train the bundle again"
 
 
 class Manifest(BaseModel):
@@ -45,7 +47,7 @@ class Manifest(BaseModel):
     taxonomy: str
     diagnoses: tuple[tuple[str, str, Group], ...]
     size: int = Field(gt=0, description="side of the input square in px")
-    views: tuple[dict[str, float], ...] = Field(description="framings whose mean is the answer")
+    views: tuple[dict[str, float], ...] = Field(min_length=1, description="framings whose mean is the answer")
     temperature: float
     bias: tuple[float, ...]
     calibration_prior: tuple[float, ...]
@@ -55,7 +57,7 @@ class Manifest(BaseModel):
     files: dict[str, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bundle:
     """A verified bundle in memory.
 
@@ -119,11 +121,13 @@ def find(name_or_path: str | Path = "default") -> Path:
     Raises BundleError, saying how to get one, when there is none of that name.
     """
     path = Path(name_or_path)
-    if path.is_dir():
+    if (path / MANIFEST).is_file():
         return path
     installed = {point.name: point for point in entry_points(group="dermoscope.bundles")}
     if str(name_or_path) in installed:
         return Path(installed[str(name_or_path)].load()())
+    if path.is_dir():
+        raise BundleError(f"{path} is not a bundle: it has no {MANIFEST}; give the folder that holds one")
     have = f"installed are {some(sorted(installed))}" if installed else "no weights are installed"
     raise BundleError(
         f"no bundle {str(name_or_path)!r}: {have}. `make run` installs the bundled weights (pip install ./weights), "
@@ -134,45 +138,81 @@ def find(name_or_path: str | Path = "default") -> Path:
 def load(name_or_path: str | Path = "default") -> Bundle:
     """Read a bundle and verify every file against its SHA-256.
 
-    Raises BundleError where a file is missing, changed, or of another format.
+    Raises BundleError where a file is missing, changed, or of another format, or its parts do not fit together.
     """
     folder = find(name_or_path)
     manifest = _manifest(folder)
-    content = {}
-    for name, expected in manifest.files.items():
-        path = folder / name
-        if Path(name).name != name or not path.is_file():
-            raise BundleError(f"{folder}: {name} is missing; install or train the bundle again")
-        content[name] = path.read_bytes()
-        if hashlib.sha256(content[name]).hexdigest() != expected:
-            raise BundleError(f"{path}: its SHA-256 is not the one in {MANIFEST}; the file was changed or damaged")
+    content = {name: _verified(folder, name, expected) for name, expected in manifest.files.items()}
     lacking = {MODEL, ARRAYS, CARD} - set(content)
     if lacking:
-        raise BundleError(f"{folder / MANIFEST} does not list {some(sorted(lacking))}")
-    with np.load(io.BytesIO(content[ARRAYS]), allow_pickle=False) as arrays:
-        held = {name: arrays[name] for name in arrays.files}
+        raise BundleError(f"{folder / MANIFEST} does not list {some(sorted(lacking))}; {_AGAIN}")
+    try:
+        with np.load(io.BytesIO(content[ARRAYS]), allow_pickle=False) as arrays:
+            held = {name: arrays[name] for name in arrays.files}
+    except (ValueError, OSError, AttributeError, zipfile.BadZipFile) as error:
+        raise BundleError(f"{folder / ARRAYS} does not hold arrays ({error}); {_AGAIN}") from None
     try:
         card = Card.model_validate_json(content[CARD])
     except ValidationError as error:
-        raise BundleError(f"{folder / CARD} is not a model card: {_first(error)}") from None
-    return Bundle(manifest, content[MODEL], held, card)
+        raise BundleError(f"{folder / CARD} is not a model card: {_first(error)}; {_AGAIN}") from None
+    bundle = Bundle(manifest, content[MODEL], held, card)
+    try:
+        _check(bundle)
+    except (ValueRuleError, TypeError, KeyError, IndexError) as error:
+        raise BundleError(f"{folder}: the parts of the bundle do not fit together: {error}; {_AGAIN}") from None
+    return bundle
+
+
+def _verified(folder: Path, name: str, expected: str) -> bytes:
+    path = folder / name
+    if Path(name).name != name:
+        raise BundleError(f"{folder / MANIFEST} lists {name!r}, which is not a file of the bundle; {_AGAIN}")
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise BundleError(f"{folder}: {name} is missing; {_AGAIN}") from None
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path}: cannot be read ({error}); {_AGAIN}") from None
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise BundleError(f"{path}: its SHA-256 is not the one in {MANIFEST}: changed or damaged; {_AGAIN}")
+    return content
+
+
+def _check(bundle: Bundle) -> None:
+    """Make every value that is derived from the manifest and the arrays once, so that none fails later."""
+    for prior in ("calibration", "training", bundle.manifest.default_prior):
+        bundle.prior(prior)
+    diagnoses = len(bundle.taxonomy)
+    if bundle.calibration.bias.shape != (diagnoses,):
+        raise ValueRuleError(f"{len(bundle.manifest.bias)} biases for {diagnoses} diagnoses")
+    for code in bundle.decision.codes:
+        bundle.taxonomy.index(code)
+    ood = bundle.ood
+    if ood is not None and ood.projection.shape != (len(ood.centre), ood.means.shape[1]):
+        raise ValueRuleError(f"out-of-distribution arrays {ood.centre.shape}, {ood.projection.shape} do not match")
+    head = bundle.arrays.get("head_weight")
+    if head is not None and (head.shape[0], *bundle.arrays["head_bias"].shape) != (diagnoses, diagnoses):
+        raise ValueRuleError(f"head weights {head.shape} for {diagnoses} diagnoses")
 
 
 def _manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
         raw = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}") from None
+    except OSError as error:
+        raise BundleError(f"{folder} is not a bundle: {MANIFEST} cannot be read ({error.strerror})") from None
     except ValueError as error:
-        raise BundleError(f"{path} is not JSON: {error}") from None
+        raise BundleError(f"{path} is not JSON: {error}; {_AGAIN}") from None
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         found = raw.get("format") if isinstance(raw, dict) else None
-        raise BundleError(f"{path}: bundle format {found!r}; this version of dermoscope reads format {FORMAT}")
+        raise BundleError(
+            f"{path}: bundle format {found!r}; this version of dermoscope reads format {FORMAT}: install the version "
+            "that fits the bundle, or train again"
+        )
     try:
         return Manifest.model_validate(raw)
     except ValidationError as error:
-        raise BundleError(f"{path} is not a bundle manifest: {_first(error)}") from None
+        raise BundleError(f"{path} is not a bundle manifest: {_first(error)}; {_AGAIN}") from None
 
 
 def _first(error: ValidationError) -> str:
@@ -181,7 +221,13 @@ def _first(error: ValidationError) -> str:
 
 
 def save(bundle: Bundle, folder: Path) -> Bundle:
-    """Write a bundle whole (under a temporary name, then renamed) and return it with the hashes of its files."""
+    """Write a bundle in place of what was there, and return it with the hashes of its files.
+
+    A process that is killed leaves the old bundle or the new one, never a mixture.
+    Raises BundleError where `folder` holds something other than a bundle, or cannot be written.
+    """
+    if folder.exists() and not (folder / MANIFEST).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise BundleError(f"{folder} exists and is not a bundle; name another folder, or remove it yourself")
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **dict(bundle.arrays))  # type: ignore[arg-type]
     card = bundle.card.model_dump_json(indent=1).encode() + b"\n"
@@ -189,6 +235,15 @@ def save(bundle: Bundle, folder: Path) -> Bundle:
     files = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
     manifest = bundle.manifest.model_copy(update={"files": files})
     content[MANIFEST] = manifest.model_dump_json(indent=1).encode() + b"\n"
+    try:
+        _write_folder(folder, content)
+    except OSError as error:
+        raise BundleError(f"{folder}: cannot be written ({error.strerror or error}); name another place") from None
+    return Bundle(manifest, bundle.graph, bundle.arrays, bundle.card)
+
+
+def _write_folder(folder: Path, content: Mapping[str, bytes]) -> None:
+    """Write files under a temporary name and give the folder its own when it is whole."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -198,16 +253,27 @@ def save(bundle: Bundle, folder: Path) -> Bundle:
                 out.flush()
                 os.fsync(out.fileno())
         temporary.chmod(0o755)
-        if folder.exists():
-            old = temporary.with_name(temporary.name + ".old")
+        if not folder.exists():
+            temporary.rename(folder)
+        elif not _exchanged(temporary, folder):
+            old = temporary.with_name(f"{temporary.name}.old")
             folder.rename(old)
             temporary.rename(folder)
             shutil.rmtree(old)
-        else:
-            temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return Bundle(manifest, bundle.graph, bundle.arrays, bundle.card)
+
+
+def _exchanged(first: Path, second: Path) -> bool:
+    """Let two folders change places in one step (`renameat2` of Linux); False where the system does not know how."""
+    import ctypes
+
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError, TypeError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return rename(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0
 
 
 def head_weights(bundle: Bundle) -> tuple[Float[np.ndarray, "diagnoses features"], Float[np.ndarray, " diagnoses"]]:

@@ -1,6 +1,6 @@
 """Bundle + images -> predictions, probabilities and answers."""
 
-import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from dermoscope.core.cases import CaseSet
-from dermoscope.core.errors import ImageError, InputError
+from dermoscope.core.errors import ImageError, InputError, ValueRuleError, some
 from dermoscope.core.prediction import Answer, Prediction
 from dermoscope.core.probabilities import Prior, Probabilities
 from dermoscope.core.taxonomy import Taxonomy
 from dermoscope.data.images import Picture, Source, read_images
 from dermoscope.predict import bundle as bundles
 from dermoscope.predict.bundle import Bundle
-from dermoscope.predict.session import Session
+from dermoscope.predict.session import Session, usable_cores
 from dermoscope.predict.views import View, cut, first_views
 from dermoscope.refine.decision import decide
 from dermoscope.refine.prior import shift_prior
@@ -24,7 +24,8 @@ from dermoscope.refine.prior import shift_prior
 Progress = Callable[[int, int], None]
 Failure = tuple[str, str]
 
-BATCH = 16
+SQUARES = 32
+"""Views of images that go through the network at once: more gain nothing on a CPU, and each holds some 10 MB there."""
 
 
 @dataclass(frozen=True)
@@ -101,19 +102,20 @@ class Predictor:
         default a file's name without extension, a case's image id, or `image-1`, `image-2`, ...
         Raises ImageError at the first image that cannot be read, ValueRuleError for a name that stands twice.
         """
-        files = _paths(sources) if isinstance(sources, CaseSet) else list(sources)
         ids = _names(sources, names)
-        prediction, failures = self._run(files, ids, self.views(views), progress)
-        if failures:
-            raise ImageError(failures[0][1])
-        return prediction
+        files = _paths(sources) if isinstance(sources, CaseSet) else list(sources)
+        return self._run(files, ids, self.views(views), progress, None)
 
     def refine(self, prediction: Prediction, prior: str | Prior | None = None) -> Probabilities:
-        """Mean over views of the calibrated softmax, shifted to a prior (None: the bundle's default)."""
+        """Mean over views of the calibrated softmax, shifted to a prior (None: the bundle's default).
+
+        Raises ValueRuleError for a prior over other diagnoses, BundleError for the name of none.
+        """
         calibrated = self.bundle.calibration.apply(prediction).probabilities()
         target = self.prior(prior)
         source = self.bundle.prior("calibration")
-        return calibrated if target.name == source.name else shift_prior(calibrated, source, target)
+        # by value: a prior from elsewhere may be called "calibration" too
+        return calibrated if np.array_equal(target.values, source.values) else shift_prior(calibrated, source, target)
 
     def prior(self, prior: str | Prior | None = None) -> Prior:
         """A prior by name; None is the bundle's default."""
@@ -130,9 +132,14 @@ class Predictor:
         prior: str | Prior | None = None,
         progress: Progress | None = None,
     ) -> tuple[list[Result], list[Failure]]:
-        """Results of the images that could be read, and (name, message) of those that could not."""
+        """Results of the images that could be read, and (name, message) of those that could not.
+
+        `sources`, `names` and `views` as for `predict`. Raises ValueRuleError for a name that stands twice.
+        """
         target = self.prior(prior)
-        prediction, failures = self._run(list(sources), _names(sources, names), self.views(views), progress)
+        ids = _names(sources, names)
+        failures: list[Failure] = []
+        prediction = self._run(list(sources), ids, self.views(views), progress, failures)
         return self.results(prediction, target), failures
 
     def results(self, prediction: Prediction, prior: str | Prior | None = None) -> list[Result]:
@@ -140,7 +147,8 @@ class Predictor:
         target = self.prior(prior)
         shown = self.refine(prediction, target)
         ranks = self._ranks(prediction)
-        sides = [min(q.get("width", np.inf), q.get("height", np.inf)) for q in prediction.quality]
+        quality = prediction.quality or ({},) * len(prediction)
+        sides = [min(q.get("width", np.inf), q.get("height", np.inf)) for q in quality]
         answers = decide(self.bundle.decision, self.refine(prediction, "calibration"), shown, ranks, sides)
         return [
             Result(
@@ -148,7 +156,7 @@ class Predictor:
                 probabilities=dict(zip(shown.taxonomy.codes, map(float, shown.values[row]), strict=True)),
                 prior=target.name,
                 ood=ranks[row],
-                quality=dict(prediction.quality[row]),
+                quality=dict(quality[row]),
                 warnings=_warnings(ranks[row], sides[row], self.bundle.manifest.size),
                 answer=answers[row],
             )
@@ -162,15 +170,21 @@ class Predictor:
         return [float(rank) for rank in statistics.rank(prediction.embedding)]
 
     def _run(
-        self, sources: list[Source], ids: list[str], views: Sequence[View], progress: Progress | None
-    ) -> tuple[Prediction, list[Failure]]:
+        self,
+        sources: list[Source],
+        ids: list[str],
+        views: Sequence[View],
+        progress: Progress | None,
+        failures: list[Failure] | None,
+    ) -> Prediction:
+        size = self.bundle.manifest.size
         closest = max(v.get("zoom", 1.0) for v in views)
-        threads = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, len(sources) or 1)
-        pictures = read_images(sources, at_least=round(self.bundle.manifest.size * closest), threads=threads)
-        failures: list[Failure] = []
+        threads = min(usable_cores(), len(sources) or 1)
+        pictures = read_images(sources, at_least=round(size * closest), threads=threads)
         kept, quality, logits, embeddings = [], [], [], []
-        for position, batch in _batches(_readable(pictures, ids, sources, failures)):
-            squares = np.concatenate([cut(picture.pixels, self.bundle.manifest.size, views) for _, picture in batch])
+        readable = _readable(pictures, ids, sources, failures)
+        for position, batch in _batches(readable, max(1, SQUARES // len(views))):
+            squares = np.concatenate([cut(picture.pixels, size, views) for _, picture in batch])
             found, embedding = self.session.run(squares, ("logits", "embedding"))
             assert found is not None  # Session.load refuses a graph without logits
             logits.append(found.reshape(len(batch), len(views), -1))
@@ -182,36 +196,38 @@ class Predictor:
                 progress(position + 1, len(sources))
         if progress is not None:
             progress(len(sources), len(sources))
-        prediction = Prediction(
+        return Prediction(
             tuple(kept),
             self.taxonomy,
             np.concatenate(logits) if logits else np.zeros((0, len(views), len(self.taxonomy)), np.float32),
             np.concatenate(embeddings) if embeddings else None,
             tuple(quality),
         )
-        return prediction, failures
 
 
 def _readable(
     pictures: Iterable[tuple[int, Picture | ImageError]],
     ids: list[str],
     sources: list[Source],
-    failures: list[Failure],
+    failures: list[Failure] | None,
 ) -> Iterator[tuple[int, Picture]]:
+    """The pictures that could be decoded; the others go to `failures`, or the first is raised where that is None."""
     for position, picture in pictures:
         if isinstance(picture, ImageError):
             source = sources[position]
             message = str(picture) if isinstance(source, str | Path) else f"{ids[position]}: {picture}"
+            if failures is None:
+                raise ImageError(message)
             failures.append((ids[position], message))
         else:
             yield position, picture
 
 
-def _batches(pictures: Iterable[tuple[int, Picture]]) -> Iterator[tuple[int, list[tuple[int, Picture]]]]:
+def _batches(pictures: Iterable[tuple[int, Picture]], most: int) -> Iterator[tuple[int, list[tuple[int, Picture]]]]:
     batch: list[tuple[int, Picture]] = []
     for item in pictures:
         batch.append(item)
-        if len(batch) == BATCH:
+        if len(batch) == most:
             yield item[0], batch
             batch = []
     if batch:
@@ -221,18 +237,25 @@ def _batches(pictures: Iterable[tuple[int, Picture]]) -> Iterator[tuple[int, lis
 def _paths(cases: CaseSet) -> list[Source]:
     without = [c.image_id for c in cases if c.path is None]
     if without:
-        raise InputError(f"cases without an image file: {', '.join(without[:5])}")
+        raise InputError(f"cases without an image file: {some(without)}; leave them out or give their paths")
     return [c.path for c in cases if c.path is not None]
 
 
 def _names(sources: CaseSet | Sequence[Source], names: Sequence[str] | None) -> list[str]:
+    if isinstance(sources, str | bytes | Path) or (isinstance(sources, np.ndarray) and sources.ndim != 4):
+        raise InputError(f"one image ({type(sources).__name__}) where a list of images is needed; put it into a list")
     if names is not None:
-        if len(names) != len(sources):
-            raise InputError(f"{len(names)} names for {len(sources)} images")
-        return list(names)
-    if isinstance(sources, CaseSet):
-        return list(sources.ids)
-    return [Path(s).stem if isinstance(s, str | Path) else f"image-{k}" for k, s in enumerate(sources, start=1)]
+        found = list(names)
+    elif isinstance(sources, CaseSet):
+        found = list(sources.ids)
+    else:
+        found = [Path(s).stem if isinstance(s, str | Path) else f"image-{k}" for k, s in enumerate(sources, start=1)]
+    if len(found) != len(sources):
+        raise InputError(f"{len(found)} names for {len(sources)} images; give one for each")
+    twice = [name for name, n in Counter(found).items() if n > 1]
+    if twice:
+        raise ValueRuleError(f"images are told apart by name, and these stand more than once: {some(twice)}")
+    return found
 
 
 def _warnings(rank: float | None, side: float, size: int) -> tuple[str, ...]:

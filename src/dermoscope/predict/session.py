@@ -10,6 +10,11 @@ from jaxtyping import Float, UInt8
 from dermoscope.core.errors import BundleError
 
 
+def usable_cores() -> int:
+    """Cores that this process may run on (a container or `taskset` may leave it fewer than the machine has)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @dataclass(frozen=True, eq=False)
 class Session:
     """A loaded graph. `run` may be called from several threads at once."""
@@ -19,11 +24,12 @@ class Session:
 
     @classmethod
     def load(cls, graph: bytes, threads: int | None = None) -> "Session":
-        """Load a graph onto the CPU. Raises BundleError where ONNX Runtime cannot read it."""
+        """Load a graph onto the CPU; `threads` is what one call may use (default: all cores of this process).
+
+        Raises BundleError where ONNX Runtime cannot read it, or it does not turn pictures into logits.
+        """
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = (
-            threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
-        )
+        options.intra_op_num_threads = threads or usable_cores()
         options.log_severity_level = 3
         # a server sees batches of every size: a pool that keeps the largest would grow without need
         options.enable_cpu_mem_arena = False
@@ -34,6 +40,9 @@ class Session:
         names = frozenset(output.name for output in inner.get_outputs())
         if "logits" not in names:
             raise BundleError(f"the model has no output `logits`; it has {', '.join(sorted(names))}")
+        read = [(given.type, len(given.shape)) for given in inner.get_inputs()]
+        if read != [("tensor(uint8)", 4)]:
+            raise BundleError(f"the model reads {read}; it must read one uint8 tensor [n, size, size, 3]")
         return cls(inner, names)
 
     def run(

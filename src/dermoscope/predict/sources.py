@@ -21,7 +21,7 @@ def gather(arguments: Sequence[str], stdin: BinaryIO) -> tuple[list[Source], lis
         if argument == "-":
             sources.append(stdin.read(MAX_BYTES + 1))
             names.append("stdin")
-        elif path.is_dir():
+        elif _is_folder(path):
             found = list_images(path)
             if not found:
                 raise InputError(f"{path}: no image files in this folder or below")
@@ -32,6 +32,13 @@ def gather(arguments: Sequence[str], stdin: BinaryIO) -> tuple[list[Source], lis
             names.append(path.stem)
     _check_unique(sources, names)
     return sources, names
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name too long, no permission: reading it as an image says which
+        return False
 
 
 def _check_unique(sources: Sequence[Source], names: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ VIEWS: tuple[View, ...] = tuple(
 def first_views(count: int) -> tuple[View, ...]:
     """The first `count` views. Raises InputError outside 1 to 16."""
     if not 1 <= count <= len(VIEWS):
-        raise InputError(f"--views {count}: there are 1 to {len(VIEWS)} views")
+        raise InputError(f"{count} views per image: give 1 to {len(VIEWS)}")
     return VIEWS[:count]
 
 
