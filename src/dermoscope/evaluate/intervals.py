@@ -35,7 +35,7 @@ LEVEL = 0.95
 Draws = Float[np.ndarray, " resamples"]
 
 
-def wilson(hits: float, n: float, level: float = LEVEL) -> tuple[float, float]:
+def wilson(hits: int | float, n: int | float, level: float = LEVEL) -> tuple[float, float]:
     """Score interval of a rate of `hits` in `n` (Wilson 1927, eq. 4); both may be fractions. [0, 1] where n is 0."""
     if n <= 0:
         return 0.0, 1.0
@@ -46,7 +46,7 @@ def wilson(hits: float, n: float, level: float = LEVEL) -> tuple[float, float]:
     return min(share, max(0.0, float(middle - half))), max(share, min(1.0, float(middle + half)))
 
 
-def clopper_pearson(hits: float, n: float, level: float = LEVEL) -> tuple[float, float]:
+def clopper_pearson(hits: int | float, n: int | float, level: float = LEVEL) -> tuple[float, float]:
     """Exact interval of a rate of `hits` in `n` (Clopper & Pearson 1934): never too narrow, often too wide."""
     tail = (1 - level) / 2
     low = 0.0 if hits <= 0 else float(beta.ppf(tail, hits, n - hits + 1))

@@ -132,9 +132,7 @@ class Ranking:
         steps = own[ends][::-1]
         others = np.flatnonzero(~positive)
         above = steps.size - np.searchsorted(steps, scores[others], side="right")
-        # A negative tied with step j lies below the j steps above it, and belongs to the odd row.
-        tied = np.isin(scores[others], steps)
-        where = 2 * above - tied
+        where = 2 * above + np.isin(scores[others], steps)
         table = sparse.coo_array(
             (np.ones(others.size), (where, others)), shape=(2 * int(steps.size) + 1, int(positive.size))
         )
