@@ -39,18 +39,18 @@ class Samples:
 def folder_samples(folder: Path) -> Samples:
     """All images of a folder and below it, each called by its file name, or by its place where two share a name.
 
-    Characters that a terminal or a table could stumble over are replaced. Raises InputError where the folder does not exist or holds no image.
+    Characters that a terminal or a table could stumble over are replaced in the names.
+    Raises InputError where the folder does not exist or holds no image.
     """
     paths = list_images(folder)
     if not paths:
         raise InputError(f"{folder}: no image in this folder or below it; give one that holds JPEG, PNG or TIFF files")
     stems = Counter(printable(path.stem) for path in paths)
     names = [printable(p.stem if stems[printable(p.stem)] == 1 else p.relative_to(folder).as_posix()) for p in paths]
-    if len(set(names)) < len(names):  # they differed only in what was replaced
-        names = [f"{name} ({position})" for position, name in enumerate(names, start=1)]
-    return Samples(
-        tuple(paths), tuple(names), f"{len(paths):,} image{'s' * (len(paths) > 1)} from {printable(str(folder))}."
-    )
+    given = Counter(names)  # two may differ only in what was replaced
+    names = [n if given[n] == 1 else f"{n} ({position})" for position, n in enumerate(names, start=1)]
+    lead = f"{len(paths):,} image{'s' * (len(paths) > 1)} from {printable(str(folder))}."
+    return Samples(tuple(paths), tuple(names), lead)
 
 
 def printable(text: str) -> str:
@@ -70,7 +70,8 @@ def public_or_drawn_samples(drawn_into: Path, count: int = 12, seconds: float = 
     names = tuple(Path(sample.file).stem for sample in kept)
     origins = {n: Origin(s.attribution, s.diagnosis, False) for n, s in zip(names, kept, strict=True)}
     paths = tuple(folder / sample.file for sample in kept)
-    return Samples(paths, names, f"{len(kept)} public-domain images from the ISIC archive.", origins)
+    lead = f"{len(kept)} public-domain image{'s' * (len(kept) > 1)} from the ISIC archive."
+    return Samples(paths, names, lead, origins)
 
 
 def _drawn(folder: Path, count: int, why: str) -> Samples:

@@ -56,7 +56,9 @@ def _glare(scene: Scene) -> Map:
     """Bright flecks along the furrows, in a few patches."""
     rng, unit = scene.rng, scene.unit
     flecks = step(2.3, 3.6, noise(rng, scene.shape, 0.008 * unit, 2) + 0.8 * noise(rng, scene.shape, 0.2 * unit, 2))
-    shine = spots(rng, np.ones(scene.shape, np.float32), int(rng.integers(0, 14)), (0.002 * unit, 0.006 * unit), 0.8, 0.3)
+    shine = spots(
+        rng, np.ones(scene.shape, np.float32), int(rng.integers(0, 14)), (0.002 * unit, 0.006 * unit), 0.8, 0.3
+    )
     return np.maximum(flecks, shine)
 
 

@@ -1,0 +1,27 @@
+"""Files that are written whole or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from dermoscope.core.errors import InputError
+from dermoscope.data.store import write_file
+
+
+def test_missing_folders_are_made_and_an_old_file_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "file.txt"
+    assert write_file(path, b"old") == path
+    write_file(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_what_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match=r"folder: cannot be written \(Is a directory\)"):
+        write_file(tmp_path / "folder", b"data")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(InputError, match="cannot be written"):
+        write_file(tmp_path / "file" / "below", b"data")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
