@@ -109,7 +109,14 @@ def _print_tables(found: dict[str, "Estimate"], taxonomy: "Taxonomy", said: list
     console.print(
         _per_class(found, taxonomy, _RANKED, "Each diagnosis: is its score the highest, and how does it rank?")
     )
-    console.print(_per_class(found, taxonomy, _THRESHOLDED, "Each diagnosis at a score above 0.5"))
+    console.print(
+        _per_class(
+            found,
+            taxonomy,
+            _THRESHOLDED,
+            "Each diagnosis at a score above 0.5 (PPV, NPV: how often a yes, a no is right)",
+        )
+    )
     _print_notes(console, [_how(best.unit, resamples), *said])
 
 
