@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from dermoscope.cli import bundle, classify, doctor, evaluate, train
+from dermoscope.cli import bundle, classify, demo, doctor, evaluate, train
 
 app = typer.Typer(
     name="dermoscope",
@@ -17,6 +17,7 @@ app = typer.Typer(
 )
 app.command("classify")(classify.classify)
 app.command("evaluate")(evaluate.evaluate)
+app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.add_typer(bundle.app, name="bundle")
 app.command("doctor")(doctor.doctor)
