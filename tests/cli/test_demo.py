@@ -70,7 +70,15 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         files={},
     )
     card = Card(name="mean colour", summary="for tests", licence="Apache-2.0", intended_use="tests")
-    save(Bundle(manifest, mean_color_graph(), {"head_weight": np.zeros((8, 3), np.float32)}, card), folder)
+    save(
+        Bundle(
+            manifest,
+            mean_color_graph(),
+            {"head_weight": np.zeros((8, 3), np.float32), "head_bias": np.zeros(8, np.float32)},
+            card,
+        ),
+        folder,
+    )
     return folder
 
 
@@ -120,6 +128,7 @@ def test_without_the_archive_a_dozen_synthetic_lesions_are_shown_and_labelled(ru
     page = (out / "index.html").read_text("utf-8")
     assert page.count('<span class="synthetic">Synthetic</span>') == page.count("<article") == 12
     assert page.count("Drawn as:") == 12
+    assert "<h1>12 synthetic images</h1>" in page
     assert "mean colour" in page
     assert "SHA-256" in page
     names = sorted(path.stem for path in (out / "images").iterdir())

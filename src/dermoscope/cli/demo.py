@@ -122,7 +122,8 @@ def _write(
     model = {"Model": predictor.bundle.card.name, "SHA-256": predictor.bundle.sha256}
     if results:
         model["Probabilities under the prior"] = results[0].prior
-    title = f"{len(results):,} dermoscopic image{'' if len(results) == 1 else 's'}"
+    what = "synthetic" if items and all(item.synthetic for item in items) else "dermoscopic"
+    title = f"{len(results):,} {what} image{'' if len(results) == 1 else 's'}"
     page = result_page(items, title=title, model=model, failures=failures, lead=lead, listing=listing)
     return write_file(out / "index.html", page.encode())
 
