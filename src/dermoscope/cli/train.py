@@ -14,7 +14,7 @@ def train(
         bool, typer.Option(help="After every choice, go on with the same network on training + validation.")
     ] = False,
     full: Annotated[bool, typer.Option(help="The recipe's longer form, for those with a GPU.")] = False,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Change a setting: --set epochs=3.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Change a setting: --set rate=5e-4.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train a recipe on a data set and write a bundle. A run that was cut goes on when the command is repeated."""
@@ -32,7 +32,7 @@ def train(
         raise MissingDependencyError(f"training needs {error.name}: pip install 'dermoscope[train]'") from error
     pairs = [text.partition("=") for text in settings or []]
     if not all(equals for _, equals, _ in pairs):
-        raise RecipeError("--set takes key=value, for example --set epochs=3")
+        raise RecipeError("--set takes key=value, for example --set rate=5e-4")
     chosen = find_recipe(recipe)
     chosen = (chosen.with_full() if full else chosen).with_settings({key: value for key, _, value in pairs})
     cases, described = open_cases(data)
@@ -42,5 +42,5 @@ def train(
     if as_json:
         print(json.dumps({"bundle": str(where), "sha256": bundle.sha256, "recipe": chosen.name}))
     else:
-        print(f"bundle {out / 'bundle'} ({len(bundle.graph) / 1e6:.1f} MB, {bundle.sha256[:12]})")
-        print(f"next: dermoscope classify IMAGES --bundle {out / 'bundle'}")
+        print(f"bundle {where} ({len(bundle.graph) / 1e6:.1f} MB, {bundle.sha256[:12]})")
+        print(f"next: dermoscope classify IMAGES --bundle {where}")

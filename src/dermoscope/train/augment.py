@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from dermoscope.core.errors import RecipeError, some
 from dermoscope.data.crop import frame_matrix, warp
 
 _LUMA = np.array([0.299, 0.587, 0.114])
@@ -24,6 +25,8 @@ class Augmentation:
     `angle`, `shear` in degrees; `shift` and `cutout` as shares of the side; `brightness`, `contrast`, `saturation`,
     `gain` (per channel) as relative changes; `hue` in degrees; `resolution` is the lowest share of the input size that
     detail is reduced to, `jpeg` the lowest quality; the `_p` fields are probabilities.
+
+    Raises RecipeError, naming the setting, for a bound that cannot be drawn within.
     """
 
     angle: float = 180.0
@@ -42,6 +45,21 @@ class Augmentation:
     resolution_p: float = 0.35
     jpeg: int = 35
     jpeg_p: float = 0.2
+
+    def __post_init__(self) -> None:
+        shares = ("cutout_p", "resolution_p", "jpeg_p", "brightness", "contrast", "saturation", "gain")
+        possible = {
+            "angle, shear, hue or shift": min(self.angle, self.hue, self.shift) >= 0 and 0 <= self.shear < 60,
+            "zoom": 0 < self.zoom[0] <= self.zoom[1] < math.inf,
+            "aspect": 1 <= self.aspect < math.inf,
+            "cutout": 0 <= self.cutout[0] <= self.cutout[1] <= 1,
+            "resolution": 0 < self.resolution <= 1,
+            "jpeg": 0 <= self.jpeg <= 95,
+            **{name: 0 <= getattr(self, name) <= 1 for name in shares},
+        }
+        wrong = [name for name, holds in possible.items() if not holds]
+        if wrong:
+            raise RecipeError(f"augmentation has an impossible {some(wrong)}; `Augmentation` says what each one means")
 
 
 def draw_matrix(

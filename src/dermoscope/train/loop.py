@@ -4,6 +4,7 @@ import copy
 import hashlib
 import json
 import os
+import pickle
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -50,8 +51,9 @@ class Stage:
 
 
 def stages(recipe: Recipe) -> list[Stage]:
-    """Head first, then all layers: what is watched on the validation role."""
-    return [Stage("head", recipe.head, recipe.head_rate, True), Stage("all layers", recipe.phases, recipe.rate)]
+    """Head first (where the recipe has epochs for it), then all layers: what is watched on the validation role."""
+    head = [Stage("head", recipe.head, recipe.head_rate, True)] if recipe.head else []
+    return [*head, Stage("all layers", recipe.phases, recipe.rate)]
 
 
 def shipping_stages(recipe: Recipe) -> list[Stage]:
@@ -100,6 +102,8 @@ def fit(
     out.mkdir(parents=True, exist_ok=True)
     fingerprint = _fingerprint(recipe, plan, data)
     saved = _load_checkpoint(out, fingerprint)
+    if saved is not None:
+        _write_log(out, saved["log"])  # a kill between checkpoint and log leaves the log a line short
     work = _begin(recipe, data, out, saved, start)
     work.fingerprint, work.monitor, work.progress = fingerprint, monitor, progress
     begun = 0
@@ -108,7 +112,9 @@ def fit(
             resumed = saved if saved is not None and saved["stage"] == number else None
             _run_stage(work, stage, number, begun, resumed)
         begun += len(stage.sizes)
-    return work.kept.to("cpu").eval()
+    # with 16-bit arithmetic `prepare` replaces `forward` by one that casts: that must not reach the export
+    kept = work.accelerator.unwrap_model(work.kept, keep_fp32_wrapper=False)
+    return kept.to("cpu").eval()
 
 
 def _begin(
@@ -194,9 +200,15 @@ def _run_epoch(work: Work, stage: Stage, epoch: int, begun: int, prepared: tuple
             work.progress(f"{stage.name}, epoch {epoch + 1} of {len(stage.sizes)}", done, len(batches))
     mean = float(total) / len(batches)
     if not np.isfinite(mean):
+        path = work.out / "checkpoint.pt"
         raise TrainingError(
-            f"the loss became {mean} in {stage.name}, epoch {epoch + 1}; the last good checkpoint is "
-            f"{work.out / 'checkpoint.pt'}: lower the rate (--set rate=...) and start again"
+            f"the loss became {mean} in {stage.name}, epoch {epoch + 1}; "
+            + (
+                f"the last good checkpoint is {path}"
+                if path.exists()
+                else f"no epoch was finished, {path} is not there"
+            )
+            + "; lower the rate (--set rate=... or --set head_rate=...) and train into another --out"
         )
     return mean
 
@@ -235,12 +247,13 @@ def logits_of(reader: Reader, pictures: UInt8[np.ndarray, "cases size size 3"], 
     return np.concatenate(parts)
 
 
-def _scores(work: Work) -> dict[str, float]:
+def _scores(work: Work) -> dict[str, float | None]:
     if work.monitor is None:
         return {}
     with work.accelerator.autocast():
         logits = logits_of(work.kept, work.monitor.pictures)
-    return {name: round(value, 4) for name, value in work.monitor.score(logits, work.monitor.labels).items()}
+    found = work.monitor.score(logits, work.monitor.labels)
+    return {name: round(value, 4) if np.isfinite(value) else None for name, value in found.items()}
 
 
 def _fingerprint(recipe: Recipe, plan: Sequence[Stage], data: TrainingPictures) -> str:
@@ -253,8 +266,12 @@ def _load_checkpoint(out: Path, fingerprint: str) -> dict[str, Any] | None:
     path = out / "checkpoint.pt"
     if not path.exists():
         return None
-    saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    if saved["fingerprint"] != fingerprint:
+    try:
+        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        theirs = saved["fingerprint"]
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        raise TrainingError(f"{path} is not a checkpoint ({type(error).__name__}); delete it to start anew") from None
+    if theirs != fingerprint:
         raise TrainingError(f"{path} belongs to another recipe or other data: choose another --out, or delete it")
     return saved
 
@@ -265,6 +282,10 @@ def _save_checkpoint(out: Path, state: dict[str, Any]) -> None:
     with temporary.open("rb+") as written:
         os.fsync(written.fileno())
     temporary.replace(out / "checkpoint.pt")
+    _write_log(out, state["log"])
+
+
+def _write_log(out: Path, lines: Sequence[dict[str, Any]]) -> None:
     log = out / "log.jsonl.part"
-    log.write_text("".join(json.dumps(line) + "\n" for line in state["log"]))
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
     log.replace(out / "log.jsonl")

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from dermoscope.core.errors import ImageError
 from dermoscope.data.images import read_image
 
 ROOM = 1.3
@@ -26,11 +27,15 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Pictures of different sizes in one flat map: `shapes[k]` is (height, width), `starts[k]` the first byte."""
+    """Pictures of different sizes in one flat map: `shapes[k]` is (height, width), `starts[k]` the first byte.
+
+    `key` stands for the content of the files and how they were decoded.
+    """
 
     pixels: UInt8[np.ndarray, " bytes"]
     starts: Int[np.ndarray, " pictures"]
     shapes: Int[np.ndarray, "pictures 2"]
+    key: str
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -52,9 +57,16 @@ def _kept(path: Path, size: int) -> np.ndarray:
     return cv2.resize(pixels, shape, interpolation=cv2.INTER_AREA)
 
 
+def _digest(path: Path) -> bytes:
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be opened ({error.strerror or error}); check the path") from None
+
+
 def _key(paths: Sequence[Path], size: int, threads: int) -> str:
     with ThreadPoolExecutor(threads) as pool:
-        digests = list(pool.map(lambda p: hashlib.sha256(p.read_bytes()).digest(), paths))
+        digests = list(pool.map(_digest, paths))
     return hashlib.sha256(b"".join(digests) + f"{size}x{ROOM} v1".encode()).hexdigest()[:24]
 
 
@@ -65,13 +77,14 @@ def cached(paths: Sequence[Path], size: int, folder: Path, progress: Progress | 
     """
     threads = os.cpu_count() or 1
     folder.mkdir(parents=True, exist_ok=True)
-    stem = folder / f"pictures-{_key(paths, size, threads)}"
+    key = _key(paths, size, threads)
+    stem = folder / f"pictures-{key}"
     index, data = stem.with_suffix(".json"), stem.with_suffix(".bin")
     if not (index.exists() and data.exists()):
         _decode(paths, size, index, data, progress)
     shapes = np.array(json.loads(index.read_text())["shapes"], dtype=np.int64).reshape(-1, 2)
     ends = np.cumsum(shapes.prod(axis=1) * 3)
-    return Pictures(np.memmap(data, np.uint8, "r"), np.concatenate([[0], ends[:-1]]), shapes)
+    return Pictures(np.memmap(data, np.uint8, "r"), np.concatenate([[0], ends[:-1]]), shapes, key)
 
 
 def _decode(paths: Sequence[Path], size: int, index: Path, data: Path, progress: Progress | None) -> None:

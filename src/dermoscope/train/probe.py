@@ -49,8 +49,9 @@ def fit_probe(recipe: Recipe, data: TrainingPictures, cache: Path, progress: Pro
 def _embeddings(
     reader: Reader, recipe: Recipe, data: TrainingPictures, cache: Path, flip: bool, progress: Progress | None
 ) -> np.ndarray:
-    ids = "\n".join(f"{c.image_id} {c.path}" for c in data.cases) + str(data.pictures.shapes.sum())
-    key = hashlib.sha256(f"{recipe.backbone} {recipe.pretrained} {recipe.size} {flip} {ids}".encode()).hexdigest()[:24]
+    weights = "ImageNet" if recipe.pretrained else f"random {recipe.seed}"
+    which = f"{data.pictures.key} {data.first.tolist()}"
+    key = hashlib.sha256(f"{recipe.backbone} {weights} {recipe.size} {flip} {which}".encode()).hexdigest()[:24]
     path = cache / f"features-{key}.npy"
     if path.exists():
         return np.load(path)

@@ -4,11 +4,13 @@ default   the network that ships: tf_efficientnet_lite0, fine-tuned            d
 quick     frozen features of the same backbone and a trained head              dermoscope train --recipe quick
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, TypeVar
 
 from dermoscope.core.errors import RecipeError, some
+from dermoscope.predict.views import VIEWS
 from dermoscope.train.augment import Augmentation
 
 Phases = tuple[tuple[int, int], ...]
@@ -27,6 +29,8 @@ class Recipe:
     it comes, 1: every diagnosis equally often). `ema` is the decay of the averaged weights per step (0: off). `mixup`
     is the alpha of mixup (Zhang et al. 2018; 0: off). `views` and `prior` are the bundle's defaults at prediction.
     `full` is what `--full` changes, for those with a GPU.
+
+    Raises RecipeError, naming the setting, for a value that no training can be run with.
     """
 
     name: str
@@ -53,6 +57,11 @@ class Recipe:
     seed: int = 0
     full: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for name, (needed, fits) in _RULES.items():
+            if not fits(getattr(self, name)):
+                raise RecipeError(f"setting {name}={getattr(self, name)!r}: it must be {needed}")
+
     def as_dict(self) -> dict[str, Any]:
         """Every setting as JSON-able values."""
         return {**asdict(self), "full": dict(self.full)}
@@ -62,7 +71,7 @@ class Recipe:
         return replace(self, **self.full)
 
     def with_settings(self, settings: Mapping[str, str]) -> "Recipe":
-        """The recipe with settings given as text (`epochs=3`, `augmentation.jpeg_p=0`).
+        """The recipe with settings given as text (`phases=2x128,1x224`, `augmentation.jpeg_p=0`).
 
         Raises RecipeError for a name that the recipe does not have or a text that is not of its kind.
         """
@@ -74,6 +83,29 @@ class Recipe:
                 out = _changed(out, key, text)
         return out
 
+
+def _possible(phases: Phases) -> bool:
+    return all(epochs > 0 and 16 <= side <= 4096 for epochs, side in phases)
+
+
+_RULES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "kind": ("finetune or probe", lambda v: v in ("finetune", "probe")),
+    "size": ("32 to 4096 px", lambda v: 32 <= v <= 4096),
+    "head": ("epochs x side, or empty", _possible),
+    "phases": ("epochs x side", lambda v: len(v) > 0 and _possible(v)),
+    "ship": ("epochs x side, or empty", _possible),
+    "batch": ("2 or more", lambda v: v >= 2),  # one picture has no batch statistics
+    **dict.fromkeys(("head_rate", "rate", "ship_rate"), ("a number above 0", lambda v: 0 < v < math.inf)),
+    **dict.fromkeys(("weight_decay", "mixup"), ("0 or more", lambda v: 0 <= v < math.inf)),
+    **dict.fromkeys(("label_smoothing", "ema", "dropout"), ("at least 0 and below 1", lambda v: 0 <= v < 1)),
+    "balance": ("0 to 1", lambda v: 0 <= v <= 1),
+    "views": (f"1 to {len(VIEWS)}", lambda v: 1 <= v <= len(VIEWS)),
+    "prior": ("calibration, uniform or training", lambda v: v in ("calibration", "uniform", "training")),
+    "seed": ("0 or more", lambda v: v >= 0),
+}
+"""What a setting must be, in words and as a test: a mistake must show before the training, not after it."""
+
+_PHASES = ("head", "phases", "ship")
 
 T = TypeVar("T", bound="Recipe | Augmentation")
 
@@ -89,8 +121,8 @@ def _parsed(key: str, text: str, now: Any) -> Any:
     try:
         if isinstance(now, bool):
             return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
-        if isinstance(now, tuple) and now and isinstance(now[0], tuple):
-            pairs = [part.split("x") for part in text.split(",")]
+        if key in _PHASES:
+            pairs = [part.split("x") for part in text.split(",") if text]
             return tuple((int(epochs), int(side)) for epochs, side in pairs)
         if isinstance(now, tuple):
             parts = tuple(float(part) for part in text.split(","))
@@ -99,7 +131,8 @@ def _parsed(key: str, text: str, now: Any) -> Any:
             return parts
         return type(now)(text)
     except (ValueError, KeyError):
-        raise RecipeError(f"setting {key}={text!r}: expected something like {now!r}") from None
+        like = "2x128,1x224 (epochs x side)" if key in _PHASES else repr(now)
+        raise RecipeError(f"setting {key}={text!r}: expected something like {like}") from None
 
 
 DEFAULT = Recipe("default", full={"phases": ((60, 224),), "batch": 128, "rate": 2e-3})

@@ -17,8 +17,9 @@ from dermoscope.core.cases import CaseSet
 from dermoscope.core.errors import InputError
 from dermoscope.core.prediction import Prediction
 from dermoscope.core.probabilities import Prior
+from dermoscope.core.taxonomy import Taxonomy
 from dermoscope.data.splits import Role, check_apart, sharpest_per_lesion, with_role
-from dermoscope.predict.bundle import Bundle, Manifest, save
+from dermoscope.predict.bundle import FORMAT, Bundle, Manifest, save
 from dermoscope.predict.predictor import Predictor
 from dermoscope.predict.views import first_views
 from dermoscope.refine.calibrate import fit_calibration
@@ -47,8 +48,8 @@ class Parts:
 def divide(cases: CaseSet, roles: Sequence[Role] = ("training",)) -> Parts:
     """Cases with a diagnosis by role; what is watched after every epoch is empty when validation is trained on.
 
-    Raises LeakError when a lesion or patient stands on both sides, InputError when a part that is needed is empty or
-    `roles` asks to train on calibration or test.
+    Raises LeakError when a lesion or patient stands on both sides, InputError when a part that is needed is empty (a
+    calibration part without anything to refer counts as that) or `roles` asks to train on calibration or test.
     """
     if set(roles) - {"training", "validation"}:
         raise InputError("only the roles training and validation may be trained on")
@@ -60,10 +61,19 @@ def divide(cases: CaseSet, roles: Sequence[Role] = ("training",)) -> Parts:
     )
     check_apart(fitted=parts.fitted, watched=parts.watched, calibration=parts.calibration)
     check_apart(fitted=parts.fitted, test=with_role(known, "test"))
-    for name in ("fitted", "calibration"):
-        if not len(getattr(parts, name)):
-            raise InputError(f"no case with a diagnosis has the role that is {name}; give more lesions")
+    for role, part in ((" or ".join(roles), parts.fitted), ("calibration", parts.calibration)):
+        if not len(part):
+            raise InputError(f"no case with a diagnosis and an image file has the role {role}; give more lesions")
+    if not any(parts.calibration.counts()[code] for code in _concerning(cases.taxonomy)):
+        raise InputError(
+            "no malignant or premalignant case has the role calibration, and the threshold for referring is chosen on "
+            "those; give more lesions"
+        )
     return parts
+
+
+def _concerning(taxonomy: Taxonomy) -> tuple[str, ...]:
+    return tuple(d.code for d in taxonomy.diagnoses if d.group != "benign")
 
 
 def train(
@@ -127,14 +137,35 @@ def _monitor(cases: CaseSet, recipe: Recipe, prior: np.ndarray, cache: Path) -> 
 
 def finish(reader: Reader, recipe: Recipe, parts: Parts, drawn: np.ndarray, described: Card) -> Bundle:
     """Export the network and fit on the calibration role what stands between its logits and an answer."""
+    raw = _uncalibrated(reader, recipe, parts, described)
+    taxonomy, codes = raw.taxonomy, raw.decision.codes
+    prediction = Predictor.load(raw).predict(parts.calibration)
+    labels = parts.calibration.labels
+    expected = np.log(raw.prior("calibration").values / np.maximum(drawn, 1e-4))
+    fitted = fit_calibration(prediction, labels, expected)
+    concern = fitted.apply(prediction).probabilities().of_codes(codes)
+    positive = np.isin(labels, [taxonomy.index(c) for c in codes]).astype(int)
+    return replace(
+        raw,
+        manifest=raw.manifest.model_copy(
+            update={
+                "temperature": fitted.temperature,
+                "bias": tuple(float(b) for b in fitted.bias),
+                "decision": {**raw.manifest.decision, "refer_at": fit_refer_at(concern, positive, REFER_SENSITIVITY)},
+            }
+        ),
+        arrays={**raw.arrays, **_ood_arrays(raw, parts, prediction)},
+    )
+
+
+def _uncalibrated(reader: Reader, recipe: Recipe, parts: Parts, described: Card) -> Bundle:
     taxonomy = parts.fitted.taxonomy
     weight, bias = export.head_weights(reader)
     counts = np.array(list(parts.fitted.counts().values()))
     held = np.array(list(parts.calibration.counts().values()))
     calibration_prior = Prior.from_counts("calibration", taxonomy, held + 1)  # a diagnosis without a case keeps a share
-    codes = tuple(d.code for d in taxonomy.diagnoses if d.group != "benign")
     manifest = Manifest(
-        format=1,
+        format=FORMAT,
         name=recipe.name,
         taxonomy=taxonomy.name,
         diagnoses=tuple((d.code, d.name, d.group) for d in taxonomy.diagnoses),
@@ -145,27 +176,10 @@ def finish(reader: Reader, recipe: Recipe, parts: Parts, drawn: np.ndarray, desc
         calibration_prior=tuple(calibration_prior.values),
         training_counts=tuple(int(n) for n in np.maximum(counts, 1)),
         default_prior=recipe.prior,
-        decision={"codes": codes, "refer_at": 0.5, "sensitivity": REFER_SENSITIVITY},
+        decision={"codes": _concerning(taxonomy), "refer_at": 0.5, "sensitivity": REFER_SENSITIVITY},
         files={},
     )
-    raw = Bundle(manifest, export.to_onnx(reader, recipe.size), {"head_weight": weight, "head_bias": bias}, described)
-    prediction = Predictor.load(raw).predict(parts.calibration)
-    labels = parts.calibration.labels
-    expected = np.log(calibration_prior.values / np.maximum(drawn, 1e-4))
-    fitted = fit_calibration(prediction, labels, expected)
-    concern = fitted.apply(prediction).probabilities().of_codes(codes)
-    positive = np.isin(labels, [taxonomy.index(c) for c in codes]).astype(int)
-    return replace(
-        raw,
-        manifest=manifest.model_copy(
-            update={
-                "temperature": fitted.temperature,
-                "bias": tuple(float(b) for b in fitted.bias),
-                "decision": {**manifest.decision, "refer_at": fit_refer_at(concern, positive, REFER_SENSITIVITY)},
-            }
-        ),
-        arrays={**raw.arrays, **_ood_arrays(raw, parts, prediction)},
-    )
+    return Bundle(manifest, export.to_onnx(reader, recipe.size), {"head_weight": weight, "head_bias": bias}, described)
 
 
 def _ood_arrays(raw: Bundle, parts: Parts, calibration: Prediction) -> dict[str, np.ndarray]:
