@@ -55,7 +55,7 @@ train: setup ## train the bundled model again (resumes where it was cut); needs 
 	$(BIN)/dermoscope train --recipe default --data ham10000 --out $(OUT) --ship $(if $(FULL),--full)
 
 figures: setup ## measure the bundled model and rewrite every figure; needs DERMOSCOPE_DATA
-	$(BIN)/python -m dermoscope.studies.headline $(if $(REASON),--reason "$(REASON)")
+	$(BIN)/dermoscope figures $(if $(wildcard $(OUT)/chosen),--chosen $(OUT)/chosen) $(if $(REASON),--reason "$(REASON)")
 
 bench: setup ## time what is claimed to be fast against what one would use instead
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

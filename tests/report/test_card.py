@@ -80,5 +80,5 @@ def test_blocks_are_replaced_between_their_markers_and_only_there():
 
 
 def test_a_missing_block_is_named():
-    with pytest.raises(InputError, match="README.md: no block <!-- figures:y -->"):
+    with pytest.raises(InputError, match=r"README\.md: no block <!-- figures:y -->"):
         rewrite("nothing here", {"y": ""}, "README.md")

@@ -70,7 +70,7 @@ def decide(
             reason = "the image is unlike every dermoscopic image that the model was calibrated on"
             answers.append(Answer("cannot_assess", (reason,), figures))
         elif score >= rule.refer_at:
-            reason = f"{names[likely]} cannot be ruled out: malignant or premalignant with {score:.0%}"
+            reason = f"{names[likely]} cannot be ruled out: malignant or premalignant with {_percent(score)}"
             answers.append(Answer("refer", (reason,), figures))
         elif suspected[row] in rule.codes:
             reason = f"{names[suspected[row]]} is the most probable diagnosis under the prior shown"
@@ -79,3 +79,10 @@ def decide(
             reason = "no suspicious feature found by the model; this does not lower your own concern"
             answers.append(Answer("low_concern", (reason,), figures))
     return answers
+
+
+def _percent(share: float) -> str:
+    """Whole per cent; never 0 % or 100 %, which a model cannot know."""
+    if share < 0.01:
+        return "less than 1 %"
+    return "more than 99 %" if share > 0.99 else f"{share:.0%}".replace("%", " %")

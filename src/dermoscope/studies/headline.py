@@ -5,13 +5,12 @@ copy; the validation figures are those of the twin that never saw the validation
 which nothing was trained, calibrated or chosen on.
 """
 
-import argparse
 import csv
 import datetime
+import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +25,7 @@ from dermoscope.core.truth import Truth
 from dermoscope.data.catalog import load
 from dermoscope.data.files import write_scores, write_truth
 from dermoscope.data.splits import Role, sharpest_per_lesion, with_role
+from dermoscope.data.store import write_file
 from dermoscope.evaluate.intervals import rate
 from dermoscope.evaluate.resampling import clusters_of
 from dermoscope.evaluate.score import evaluate
@@ -87,12 +87,7 @@ def measure(
     under = evaluate(calibrated, truth)
     found |= {f"calibration:{name}": under[name] for name in KEPT[1:]}
     found |= {f"calibration:{name}": e for name, e in melanoma_aucs(calibrated, split.cases).items()}
-    return found | _decisions(predictor, split.cases, prediction_answers(predictor, prediction), truth)
-
-
-def prediction_answers(predictor: Predictor, prediction: object) -> list[str]:
-    """The kind of answer for every case."""
-    return [result.answer.kind for result in predictor.results(prediction)]  # type: ignore[arg-type]
+    return found | _decisions(predictor, split.cases, [r.answer.kind for r in predictor.results(prediction)], truth)
 
 
 def _decisions(predictor: Predictor, cases: CaseSet, answers: list[str], truth: Truth) -> dict[str, Estimate]:
@@ -117,10 +112,9 @@ def log_scoring(path: Path, bundle: str, split: str, reason: str) -> int:
     """Append one scoring of a role to the log (date, bundle, split, reason); returns how many this split has now."""
     rows = list(csv.reader(path.read_text().splitlines())) if path.exists() else [["date", "bundle", "split", "reason"]]
     rows.append([datetime.datetime.now(datetime.UTC).date().isoformat(), bundle, split, reason])
-    temporary = path.with_suffix(".part")
-    with temporary.open("w", newline="") as out:
-        csv.writer(out, lineterminator="\n").writerows(rows)
-    temporary.replace(path)
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_file(path, text.getvalue().encode())
     return sum(row[2] == split for row in rows)
 
 
@@ -171,8 +165,8 @@ def splits_to_measure() -> list[Split]:
         Split(
             "isic2017",
             "ISIC 2017, another clinic",
-            "ISIC 2017, all labelled images (melanoma, nevus, benign keratosis only), squeezed to 256 x 256 px; nothing "
-            "of it was trained, calibrated or chosen on",
+            "ISIC 2017, all labelled images (melanoma, nevus, benign keratosis only), squeezed to 256 x 256 px; "
+            "nothing of it was trained, calibrated or chosen on",
             load("isic2017"),
         ),
     ]
@@ -185,11 +179,11 @@ def validation_split() -> Split:
     return Split("validation", "HAM10000 validation", text, sharpest_per_lesion(cases))
 
 
-def run(root: Path, reason: str, chosen: Path | None, progress: Callable[[str, int, int], None]) -> None:
+def run(root: Path, reason: str, chosen: Path | None, progress: Callable[[str], Progress]) -> None:
     """Measure the bundled model and rewrite `docs/figures.json`, the card, README and docs below `root`.
 
     `chosen` is the twin's bundle; without it the validation figures of the last run stay, as long as they are of the
-    same bundle.
+    same bundle. `progress` gives a callback (done, total) for the title of a split.
     """
     predictor = Predictor.load("default")
     sha = predictor.bundle.sha256
@@ -197,38 +191,20 @@ def run(root: Path, reason: str, chosen: Path | None, progress: Callable[[str, i
     before = json.loads(record.read_text()) if record.exists() else {}
     found: list[Figures] = []
     for split in splits_to_measure():
-        told = partial(progress, split.title)
-        estimates = measure(predictor, split, out=root / "out" / "figures", progress=told)
+        estimates = measure(predictor, split, out=root / "out" / "figures", progress=progress(split.title))
         scorings = log_scoring(root / "docs" / "test-scorings.csv", sha[:12], split.name, reason)
         found.append(figures_of(estimates, split, scorings))
     if chosen is not None:
         split = validation_split()
-        estimates = measure(Predictor.load(chosen), split, progress=partial(progress, split.title))
+        estimates = measure(Predictor.load(chosen), split, progress=progress(split.title))
         found.append(figures_of(estimates, split, 0))
     elif before.get("bundle") == sha:
         found += [Figures.model_validate(f) for f in before["figures"] if f["title"] == "HAM10000 validation"]
     card = predictor.bundle.card.model_copy(update={"figures": tuple(found)})
     bundles.save(replace(predictor.bundle, card=card), bundles.find("default"))
-    record.write_text(
-        json.dumps({"bundle": sha, "figures": [f.model_dump(mode="json") for f in found]}, indent=1) + "\n"
-    )
-    (root / "docs" / "model-card.md").write_text(as_markdown(card, sha))
+    content = {"bundle": sha, "figures": [f.model_dump(mode="json") for f in found]}
+    write_file(record, (json.dumps(content, indent=1) + "\n").encode())
+    write_file(root / "docs" / "model-card.md", as_markdown(card, sha).encode())
     readme = root / "README.md"
-    readme.write_text(rewrite(readme.read_text(), {"headline": comparison(found, sha)}, "README.md"))
-
-
-def main() -> None:
-    """`python -m dermoscope.studies.headline [--chosen FOLDER] [--reason TEXT]`, from the root of the repository."""
-    from dermoscope.cli.progress import phases
-
-    parser = argparse.ArgumentParser(description="Measure the bundled model and rewrite every figure.")
-    parser.add_argument("--chosen", type=Path, help="bundle of the twin that never saw the validation role")
-    parser.add_argument("--reason", default="make figures", help="why the test role is scored, for the log")
-    arguments = parser.parse_args()
-    with phases() as progress:
-        run(Path.cwd(), arguments.reason, arguments.chosen, progress)
-    print("rewritten: README.md, docs/figures.json, docs/model-card.md, the bundle's card")
-
-
-if __name__ == "__main__":
-    main()
+    rewritten = rewrite(readme.read_text(), {"headline": comparison(found, sha)}, "README.md")
+    write_file(readme, rewritten.encode())

@@ -22,7 +22,7 @@ def fit_probe(recipe: Recipe, data: TrainingPictures, cache: Path, progress: Pro
     reader = Reader(build(recipe.backbone, len(data.cases.taxonomy), pretrained=recipe.pretrained)).eval()
     views = [_embeddings(reader, recipe, data, cache, flip, progress) for flip in (False, True)]
     features = torch.from_numpy(np.stack(views))
-    labels = torch.from_numpy(data.labels)
+    labels = torch.tensor(data.labels)  # a copy: a case set lends its labels read-only
     head = reader.network.get_classifier()
     optimiser = torch.optim.AdamW(head.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay)
     epochs = sum(count for count, _ in recipe.phases)
