@@ -1,0 +1,89 @@
+"""The bundled model's own figures: which cases, which names, counted scorings, and the same numbers as `evaluate`."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dermoscope.core.truth import Truth
+from dermoscope.data.files import read_scores, read_truth
+from dermoscope.data.readers import read_cases
+from dermoscope.evaluate.score import evaluate
+from dermoscope.studies.headline import Split, figures_of, headline_cases, log_scoring, measure
+
+
+@pytest.fixture(scope="module")
+def split(synthetic):
+    cases = read_cases(synthetic)
+    return Split("test", "synthetic", "drawn lesions", cases)
+
+
+@pytest.fixture(scope="module")
+def found(predictor, split, tmp_path_factory):
+    out = tmp_path_factory.mktemp("figures")
+    return out, measure(predictor, split, out=out)
+
+
+def test_evaluate_prints_the_same_figures_from_the_files_that_are_left(found, split):
+    out, figures = found
+    taxonomy = split.cases.taxonomy
+    again = evaluate(read_scores(out / "test-predictions.csv", taxonomy), read_truth(out / "test-truth.csv", taxonomy))
+    for name in ("balanced_accuracy", "macro_average.auc", "NV.recall"):
+        assert again[name] == figures[name]
+
+
+def test_every_figure_has_a_unit_and_an_n(found, split):
+    _, figures = found
+    assert {"isic2018:balanced_accuracy", "calibration:ece", "calibration:ece_if_perfect"} <= set(figures)
+    lesions = len(set(split.cases.groups))
+    for name, e in figures.items():
+        assert e.unit == "lesion", name
+        assert 0 < e.n <= lesions, name
+
+
+def test_abstentions_count_as_referred_or_as_missed(predictor, split):
+    everything_strange = replace(predictor.bundle.decision, ood_limit=0.0)
+    bundle = replace(
+        predictor.bundle,
+        manifest=predictor.bundle.manifest.model_copy(
+            update={"decision": {**predictor.bundle.manifest.decision, "ood_limit": everything_strange.ood_limit}}
+        ),
+    )
+    from dermoscope.predict.predictor import Predictor
+
+    figures = measure(Predictor.load(bundle), split)
+    if figures["decision.answered"].value == 1.0:
+        pytest.skip("the bundle holds no out-of-distribution statistics: too few images")
+    assert figures["decision.answered"].value == 0.0
+    assert figures["decision.sensitivity"].value == 1.0
+    assert figures["decision.sensitivity_abstained_missed"].value == 0.0
+
+
+def test_scorings_are_appended_and_counted(tmp_path):
+    log = tmp_path / "scorings.csv"
+    assert log_scoring(log, "aaaa", "test", "first look") == 1
+    assert log_scoring(log, "aaaa", "isic2017", "first look") == 1
+    assert log_scoring(log, "bbbb", "test", "a reason, with a comma") == 2
+    lines = log.read_text().splitlines()
+    assert lines[0] == "date,bundle,split,reason"
+    assert lines[-1].endswith('bbbb,test,"a reason, with a comma"')
+
+
+def test_the_card_holds_the_estimates_unchanged(found, split):
+    _, figures = found
+    held = figures_of(figures, split, 3)
+    assert held.get("balanced_accuracy") == figures["balanced_accuracy"]
+    assert held.scorings == 3
+
+
+@pytest.mark.skipif(
+    "DERMOSCOPE_DATA" not in os.environ, reason="DERMOSCOPE_DATA is not set: the real images are needed"
+)
+def test_the_headline_is_one_sharper_image_of_every_test_lesion():
+    from dermoscope.data.catalog import load
+
+    cases = headline_cases(load("ham10000"), "test")
+    assert len(cases) == len(set(cases.groups)) == 1189
+    assert all(c.path.parent.parent.name == "ham10000-224" for c in cases)
+    assert np.all(Truth.from_cases(cases).labels >= 0)
