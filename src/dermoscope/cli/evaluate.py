@@ -114,7 +114,7 @@ def _print_tables(found: dict[str, "Estimate"], taxonomy: "Taxonomy", said: list
             found,
             taxonomy,
             _THRESHOLDED,
-            "Each diagnosis at a score above 0.5 (PPV, NPV: how often a yes, a no is right)",
+            "Each diagnosis at a score above 0.5 (PPV, NPV: is a yes, a no right?)",
         )
     )
     _print_notes(console, [_how(best.unit, resamples), *said])

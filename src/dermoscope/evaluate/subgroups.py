@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-from jaxtyping import Int
 
 from dermoscope.core.cases import CaseSet
 from dermoscope.core.errors import ValueRuleError
@@ -97,7 +96,7 @@ def melanoma_aucs(
 class _Pooled:
     """Won pairs over all pairs, both summed over strata, as a function of the weights."""
 
-    def __init__(self, members: Sequence[Int[np.ndarray, " rows"]], positive: Mask, scores: Column) -> None:
+    def __init__(self, members: Sequence[np.ndarray], positive: Mask, scores: Column) -> None:
         self.rankings = [(rows, Ranking.of(positive[rows], scores[rows])) for rows in members]
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:
