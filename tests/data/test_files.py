@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dermoscope.core.errors import TableError
@@ -131,6 +131,7 @@ def test_the_taxonomy_is_read_off_the_columns() -> None:
         guess_taxonomy(stream("image,melanoma", "a,1"))
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=7, max_size=7))
 def test_scores_survive_a_round_trip_bit_for_bit(values: list[float]) -> None:
     scores = Scores(("a",), ISIC2018, np.array([values]))
@@ -147,6 +148,7 @@ def test_the_smallest_numbers_are_not_rounded_to_nought(tmp_path: Path) -> None:
     assert read_scores(tmp_path / "s.csv", ISIC2018).values.tolist() == [tiny]
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_truth_survives_a_round_trip(data: st.DataObject) -> None:
     n = data.draw(st.integers(1, 6))
