@@ -87,3 +87,21 @@ def test_the_headline_is_one_sharper_image_of_every_test_lesion():
     assert len(cases) == len(set(cases.groups)) == 1189
     assert all(c.path.parent.parent.name == "ham10000-224" for c in cases)
     assert np.all(Truth.from_cases(cases).labels >= 0)
+
+
+def test_choices_compare_views_and_priors_on_the_validation_role(predictor, synthetic):
+    from dermoscope.data.splits import role_of
+    from dermoscope.studies.choices import compare
+
+    cases = read_cases(synthetic)
+    validation = {c.group for c in cases if role_of(c.group) == "validation"}
+    found = list(compare(predictor, cases, views=(1, 4), priors=("uniform", "calibration")))
+    assert {(c.views, c.prior) for c in found} == {
+        (1, "uniform"),
+        (1, "calibration"),
+        (4, "uniform"),
+        (4, "calibration"),
+    }
+    assert all(c.balanced_accuracy.n == len(validation) for c in found)
+    one_view = predictor.refine(predictor.predict(cases.where(lambda c: c.group in validation), views=1), "uniform")
+    assert one_view.values.shape[1] == 8

@@ -25,3 +25,27 @@ def figures(
     with phases() as progress:
         run(root, reason, chosen, lambda title: partial(progress, title))
     print("rewritten: README.md, docs/figures.json, docs/model-card.md, docs/test-scorings.csv, the bundle's card")
+
+
+def choices(
+    bundle: Annotated[str, typer.Option(help="Bundle of the twin that never saw the validation role.")],
+    data: Annotated[str, typer.Option(help="Name of a data set under DERMOSCOPE_DATA, or a path.")] = "ham10000",
+) -> None:
+    """What numbers of views and priors reach on the validation role."""
+    from functools import partial
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from dermoscope.cli.progress import phases
+    from dermoscope.data.catalog import open_cases
+    from dermoscope.predict.predictor import Predictor
+    from dermoscope.studies.choices import compare
+
+    table = Table("copy", "views", "prior", "balanced accuracy (7)", "accuracy", "melanoma AUC", box=None)
+    cases, _ = open_cases(data)
+    with phases() as progress:
+        for c in compare(Predictor.load(bundle), cases, progress=lambda title: partial(progress, title)):
+            figures = (c.balanced_accuracy.text(), c.accuracy.text(), c.melanoma_auc.text())
+            table.add_row(c.copy, str(c.views), c.prior, *figures)
+    Console().print(table)

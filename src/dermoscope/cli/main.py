@@ -21,6 +21,7 @@ app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.add_typer(bundle.app, name="bundle")
 app.command("figures", hidden=True)(figures.figures)
+app.command("choices", hidden=True)(figures.choices)
 app.command("doctor")(doctor.doctor)
 
 

@@ -17,9 +17,7 @@ import numpy as np
 
 from dermoscope.core.card import Figures
 from dermoscope.core.cases import CaseSet
-from dermoscope.core.errors import InputError
 from dermoscope.core.estimate import Estimate
-from dermoscope.core.probabilities import Probabilities
 from dermoscope.core.taxonomy import ISIC2019_TO_ISIC2018
 from dermoscope.core.truth import Truth
 from dermoscope.data.catalog import load
@@ -127,26 +125,6 @@ def figures_of(found: Mapping[str, Estimate], split: Split, scorings: int) -> Fi
         scorings=scorings,
         estimates={name: e.as_dict() for name, e in found.items()},
     )
-
-
-def balanced_accuracy_by(
-    predictor: Predictor,
-    cases: CaseSet,
-    *,
-    views: int | None = None,
-    priors: tuple[str, ...] = ("uniform", "calibration"),
-) -> dict[str, Estimate]:
-    """Seven-class balanced accuracy under several priors: how a default is chosen, on validation only."""
-    if not len(cases):
-        raise InputError("no case to choose on")
-    prediction = predictor.predict(cases, views=views)
-    truth = Truth.from_cases(cases).merged(ISIC2019_TO_ISIC2018)
-
-    def under(prior: str) -> Estimate:
-        refined: Probabilities = predictor.refine(prediction, prior)
-        return evaluate(refined.merged(ISIC2019_TO_ISIC2018), truth)["balanced_accuracy"]
-
-    return {prior: under(prior) for prior in priors}
 
 
 def splits_to_measure() -> list[Split]:

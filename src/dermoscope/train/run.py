@@ -32,6 +32,9 @@ from dermoscope.train.networks import Reader, tune_allocator
 from dermoscope.train.pictures import cached
 from dermoscope.train.recipes import Recipe
 
+OOD_DIMENSIONS = 64
+"""Leading dimensions of the embedding in which strangeness is measured; fewer where there are few lesions."""
+
 REFER_SENSITIVITY = 0.95
 """Share of malignant and premalignant lesions of the calibration role that the stored threshold refers."""
 
@@ -183,11 +186,14 @@ def _uncalibrated(reader: Reader, recipe: Recipe, parts: Parts, described: Card)
 
 
 def _ood_arrays(raw: Bundle, parts: Parts, calibration: Prediction) -> dict[str, np.ndarray]:
-    training = Predictor.load(raw).predict(parts.fitted.one_per_lesion(), views=1)
-    if training.embedding is None or calibration.embedding is None or len(training) < 128:
+    lesions = parts.fitted.one_per_lesion()
+    dimensions = min(OOD_DIMENSIONS, len(lesions) // 4)
+    if dimensions < 4:
         return {}
-    labels = parts.fitted.one_per_lesion().labels
-    found = fit_ood(training.embedding, labels, calibration.embedding)
+    training = Predictor.load(raw).predict(lesions, views=1)
+    if training.embedding is None or calibration.embedding is None:
+        return {}
+    found = fit_ood(training.embedding, lesions.labels, calibration.embedding, dimensions=dimensions)
     return {f"ood_{name}": getattr(found, name) for name in ("centre", "projection", "means", "quantiles")}
 
 
