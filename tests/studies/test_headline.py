@@ -103,5 +103,3 @@ def test_choices_compare_views_and_priors_on_the_validation_role(predictor, synt
         (4, "calibration"),
     }
     assert all(c.balanced_accuracy.n == len(validation) for c in found)
-    one_view = predictor.refine(predictor.predict(cases.where(lambda c: c.group in validation), views=1), "uniform")
-    assert one_view.values.shape[1] == 8
