@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from dermoscope.core.card import Card
 from dermoscope.core.errors import BundleError, ValueRuleError, some
@@ -94,8 +94,7 @@ class Bundle:
     @cached_property
     def decision(self) -> DecisionRule:
         """The rule from probability to answer."""
-        fields = dict(self.manifest.decision)
-        return DecisionRule(**{**fields, "codes": tuple(fields["codes"])})
+        return TypeAdapter(DecisionRule).validate_python(self.manifest.decision)
 
     @cached_property
     def ood(self) -> OutOfDistribution | None:
@@ -158,8 +157,9 @@ def load(name_or_path: str | Path = "default") -> Bundle:
     bundle = Bundle(manifest, content[MODEL], held, card)
     try:
         _check(bundle)
-    except (ValueRuleError, TypeError, KeyError, IndexError) as error:
-        raise BundleError(f"{folder}: the parts of the bundle do not fit together: {error}; {_AGAIN}") from None
+    except (ValueRuleError, TypeError, KeyError, IndexError, ValidationError) as error:
+        why = _first(error) if isinstance(error, ValidationError) else error
+        raise BundleError(f"{folder}: the parts of the bundle do not fit together: {why}; {_AGAIN}") from None
     return bundle
 
 

@@ -1,0 +1,71 @@
+"""How unlike the training data an embedding is, against a direct calculation."""
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import mahalanobis
+
+from dermoscope.core.errors import ValueRuleError
+from dermoscope.refine.ood import fit_ood
+
+RNG = np.random.default_rng(5)
+SHAPE = RNG.normal(size=(6, 6))
+CENTRES = RNG.normal(0, 4, (3, 6))
+LABELS = RNG.integers(0, 3, 600)
+TRAINING = CENTRES[LABELS] + RNG.normal(size=(600, 6)) @ SHAPE
+CALIBRATION = CENTRES[RNG.integers(0, 3, 200)] + RNG.normal(size=(200, 6)) @ SHAPE
+FITTED = fit_ood(TRAINING, LABELS, CALIBRATION, dimensions=6)
+
+
+def test_distance_is_mahalanobis_to_the_nearest_class() -> None:
+    means = np.stack([TRAINING[kind == LABELS].mean(axis=0) for kind in range(3)])
+    inverse = np.linalg.inv(np.cov((TRAINING - means[LABELS]).T) + 1e-6 * np.eye(6))
+    some = RNG.normal(0, 6, (20, 6))
+    expected = [min(mahalanobis(x, mean, inverse) for mean in means) for x in some]
+    np.testing.assert_allclose(FITTED.distance(some), expected, rtol=1e-3)
+
+
+def test_within_a_class_distances_are_those_of_a_chi_distribution() -> None:
+    # mean of chi with 6 degrees of freedom is 2.35
+    assert FITTED.distance(TRAINING).mean() == pytest.approx(2.35, abs=0.1)
+
+
+def test_rank_is_the_share_of_calibration_cases_that_are_less_unusual() -> None:
+    distances = FITTED.distance(CALIBRATION)
+    ranks = FITTED.rank(CALIBRATION)
+    expected = (distances[:, None] > distances[None]).mean(axis=1)
+    np.testing.assert_allclose(ranks, expected, atol=0.01)
+
+
+def test_rank_is_monotone_and_within_bounds() -> None:
+    away = CENTRES[0] + np.linspace(0, 50, 80)[:, None] * np.array([1.0, 0, 0, 0, 0, 0])
+    far = np.concatenate([away, CENTRES[:1] + 1e6])
+    order = FITTED.distance(far).argsort()
+    ranks = FITTED.rank(far)[order]
+    assert (np.diff(ranks) >= 0).all()
+    assert ranks.min() >= 0
+    assert ranks[-1] == 1
+
+
+def test_fewer_dimensions_keep_the_leading_ones() -> None:
+    flat = np.concatenate([TRAINING, 1e-3 * RNG.normal(size=(600, 4))], axis=1)
+    fitted = fit_ood(flat, LABELS, flat[:50], dimensions=6)
+    assert fitted.projection.shape == (10, 6)
+    # what varies by a thousandth is not among them
+    assert np.abs(fitted.projection[6:]).max() < 0.01 * np.abs(fitted.projection[:6]).max()
+
+
+def test_a_diagnosis_without_cases_has_no_mean() -> None:
+    fitted = fit_ood(TRAINING, np.where(LABELS == 1, 7, LABELS), CALIBRATION, dimensions=2)
+    assert fitted.means.shape == (3, 2)
+
+
+def test_one_dimension_is_enough() -> None:
+    fitted = fit_ood(TRAINING[:, :1], LABELS, CALIBRATION[:, :1], dimensions=1)
+    assert fitted.rank(CALIBRATION[:, :1]).max() == 1
+
+
+def test_too_little_to_fit_on() -> None:
+    with pytest.raises(ValueRuleError, match="11 embeddings are too few for 6 dimensions: give twice as many"):
+        fit_ood(TRAINING[:11], LABELS[:11], CALIBRATION, dimensions=6)
+    with pytest.raises(ValueRuleError, match="no calibration embeddings to rank distances by; give at least one"):
+        fit_ood(TRAINING, LABELS, CALIBRATION[:0], dimensions=6)
