@@ -1,0 +1,168 @@
+"""Random variation of training pictures."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dermoscope.core.errors import RecipeError
+from dermoscope.train.augment import Augmentation, augment, draw_colour, draw_matrix
+
+NOTHING = Augmentation(
+    angle=0,
+    shear=0,
+    shift=0,
+    zoom=(1, 1),
+    aspect=1,
+    brightness=0,
+    contrast=0,
+    saturation=0,
+    hue=0,
+    gain=0,
+    cutout_p=0,
+    resolution_p=0,
+    jpeg_p=0,
+)
+ALL = Augmentation(cutout_p=1, resolution_p=1, jpeg_p=1)
+PICTURE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+GREY = [[v, v, v] for v in (0.0, 90.0, 255.0)]
+
+
+def rng(seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(16, 72), st.sampled_from([Augmentation(), ALL, NOTHING]))
+def test_shape_and_dtype_never_change_and_a_seed_repeats(seed: int, size: int, bounds: Augmentation) -> None:
+    before = PICTURE.copy()
+    found = augment(PICTURE, size, bounds, rng(seed))
+    assert found.shape == (size, size, 3)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, augment(PICTURE, size, bounds, rng(seed)))
+    np.testing.assert_array_equal(PICTURE, before)
+
+
+def test_another_seed_gives_another_picture() -> None:
+    assert (augment(PICTURE, 48, Augmentation(), rng(1)) != augment(PICTURE, 48, Augmentation(), rng(2))).any()
+
+
+def test_a_read_only_picture_is_enough() -> None:
+    frozen = PICTURE.copy()
+    frozen.flags.writeable = False
+    assert augment(frozen, 32, ALL, rng(0)).shape == (32, 32, 3)
+
+
+def test_without_bounds_only_flips_are_left() -> None:
+    centre = PICTURE[:, 10:70]
+    found = [augment(PICTURE, 60, NOTHING, rng(seed)) for seed in range(20)]
+    mirrored = [bool((f == centre[:, ::-1]).all()) for f in found]
+    plain = [bool((f == centre).all()) for f in found]
+    assert all(a != b for a, b in zip(mirrored, plain, strict=True))
+    assert any(mirrored)
+    assert any(plain)
+
+
+def test_colour_without_bounds_is_the_identity() -> None:
+    np.testing.assert_allclose(draw_colour(rng(0), NOTHING), np.eye(3, 4), atol=1e-12)
+
+
+@given(st.integers(0, 10**6))
+def test_hue_and_saturation_keep_grey_grey(seed: int) -> None:
+    matrix = draw_colour(rng(seed), replace(NOTHING, hue=180, saturation=0.9))
+    for grey in GREY:
+        np.testing.assert_allclose(matrix @ [*grey, 1], grey, atol=1e-9)
+
+
+def test_a_hue_of_a_third_turn_rotates_the_channels() -> None:
+    # the draw is uniform in +-120: the extreme draw is what the bound says
+    matrix = draw_colour(_Extreme(), replace(NOTHING, hue=120))  # type: ignore[arg-type]
+    np.testing.assert_allclose(matrix @ [200, 100, 50, 1], [50, 200, 100], atol=1e-9)
+
+
+class _Extreme:
+    """Draws the upper bound."""
+
+    def uniform(self, _: float, high: float, size: int | None = None) -> object:
+        return high if size is None else np.full(size, high)
+
+
+def test_saturation_contrast_and_brightness_by_hand() -> None:
+    top = _Extreme()
+    colour = np.array([200.0, 100.0, 50.0, 1.0])
+    luma = 0.299 * 200 + 0.587 * 100 + 0.114 * 50
+    saturated = draw_colour(top, replace(NOTHING, saturation=0.5)) @ colour  # type: ignore[arg-type]
+    np.testing.assert_allclose(saturated, luma + 1.5 * (colour[:3] - luma))
+    contrasted = draw_colour(top, replace(NOTHING, contrast=0.2)) @ colour  # type: ignore[arg-type]
+    np.testing.assert_allclose(contrasted, 127.5 + 1.2 * (colour[:3] - 127.5))
+    brighter = draw_colour(top, replace(NOTHING, brightness=0.1)) @ colour  # type: ignore[arg-type]
+    np.testing.assert_allclose(brighter, colour[:3] + 25.5)
+    gained = draw_colour(top, replace(NOTHING, gain=0.05)) @ colour  # type: ignore[arg-type]
+    np.testing.assert_allclose(gained, 1.05 * colour[:3])
+
+
+@given(st.integers(0, 10**6))
+def test_framings_stay_within_their_bounds(seed: int) -> None:
+    bounds = Augmentation(shear=0, shift=0.1)
+    matrix = draw_matrix(rng(seed), bounds, (90, 120), 45)
+    scale = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+    assert 2 / bounds.zoom[1] - 1e-9 <= scale <= 2 / bounds.zoom[0] + 1e-9
+    stretched = np.linalg.svd(matrix[:, :2], compute_uv=False)
+    assert stretched[0] / stretched[1] <= bounds.aspect + 1e-9
+    moved = np.abs(matrix @ [22, 22, 1] - [59.5, 44.5])
+    assert moved.max() <= 0.1 * 90 / bounds.zoom[0] + 1e-9
+
+
+def test_angles_fill_their_range() -> None:
+    bounds = replace(NOTHING, angle=30)
+    angles = []
+    for seed in range(300):
+        linear = draw_matrix(rng(seed), bounds, (64, 64), 64)[:, :2]
+        angles.append(np.degrees(np.arctan2(-linear[0, 1], linear[1, 1])))
+    assert -30 <= min(angles) < -27
+    assert 27 < max(angles) <= 30
+
+
+def test_a_cut_out_is_one_square_of_the_mean() -> None:
+    found = augment(PICTURE, 60, replace(NOTHING, cutout=(0.5, 0.5), cutout_p=1), rng(4))
+    centre = PICTURE[:, 10:70]
+    changed = (found != centre).any(axis=2)
+    if changed.mean() > 0.5:
+        changed = (found != centre[:, ::-1]).any(axis=2)
+    rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+    assert len(rows) == len(columns) == 30
+    inside = found[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    assert (inside == inside[0, 0]).all()
+    np.testing.assert_allclose(inside[0, 0], centre.mean(axis=(0, 1)), atol=1)
+
+
+def test_reduced_resolution_takes_detail_away() -> None:
+    blurred = augment(PICTURE, 60, replace(NOTHING, resolution=0.3, resolution_p=1), rng(1))
+    assert (
+        np.abs(np.diff(blurred.astype(int), axis=1)).mean() < 0.6 * np.abs(np.diff(PICTURE.astype(int), axis=1)).mean()
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("zoom", (0.0, 1.0)),
+        ("zoom", (1.4, 0.7)),
+        ("aspect", 0.5),
+        ("cutout", (0.1, 1.5)),
+        ("resolution", 0.0),
+        ("jpeg", 96),
+        ("cutout_p", 1.5),
+        ("brightness", float("nan")),
+        ("jpeg_p", -0.1),
+    ],
+)
+def test_bounds_that_nothing_can_be_drawn_within(setting: str, value: object) -> None:
+    with pytest.raises(RecipeError, match=f"augmentation has an impossible {setting}"):
+        replace(Augmentation(), **{setting: value})
+
+
+def test_angles_are_not_negative() -> None:
+    with pytest.raises(RecipeError, match="an impossible angle, shear, hue or shift"):
+        Augmentation(shear=-1)

@@ -1,0 +1,98 @@
+"""Recipes and their settings as text."""
+
+import json
+
+import pytest
+
+from dermoscope.core.errors import RecipeError
+from dermoscope.train.recipes import DEFAULT, QUICK, RECIPES, recipe
+
+
+def test_recipes_are_found_by_name() -> None:
+    assert recipe("default") is DEFAULT
+    assert recipe("quick") is QUICK
+    assert all(name == value.name for name, value in RECIPES.items())
+
+
+def test_an_unknown_recipe() -> None:
+    with pytest.raises(RecipeError, match="no recipe 'defualt'; there are default, quick"):
+        recipe("defualt")
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("batch", "16", 16),
+        ("rate", "5e-4", 5e-4),
+        ("pretrained", "false", False),
+        ("pretrained", "1", True),
+        ("backbone", "resnet18", "resnet18"),
+        ("phases", "2x64,1x96", ((2, 64), (1, 96))),
+        ("head", "", ()),
+        ("ship", "3x224", ((3, 224),)),
+    ],
+)
+def test_settings_as_text(key: str, text: str, value: object) -> None:
+    changed = DEFAULT.with_settings({key: text})
+    assert getattr(changed, key) == value
+    assert type(getattr(changed, key)) is type(value)
+
+
+def test_a_recipe_without_shipping_can_be_given_one() -> None:
+    assert QUICK.with_settings({"ship": "1x64"}).ship == ((1, 64),)
+
+
+def test_settings_of_the_augmentation() -> None:
+    changed = DEFAULT.with_settings({"augmentation.jpeg_p": "0", "augmentation.zoom": "0.9,1.1"})
+    assert changed.augmentation.jpeg_p == 0
+    assert changed.augmentation.zoom == (0.9, 1.1)
+    assert changed.augmentation.hue == DEFAULT.augmentation.hue
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "message"),
+    [
+        ("epochs", "3", "no setting 'epochs'; settings are name, kind, backbone"),
+        ("full", "{}", "no setting 'full'"),
+        ("augmentation", "none", "no setting 'augmentation'"),
+        ("augmentation.blur", "1", "no setting 'blur'; settings are angle, shear"),
+        ("batch", "many", "setting batch='many': expected something like 32"),
+        ("batch", "2.5", "setting batch='2.5': expected something like 32"),
+        ("pretrained", "yes", "setting pretrained='yes': expected something like True"),
+        ("phases", "3", r"setting phases='3': expected something like 2x128,1x224 \(epochs x side\)"),
+        ("phases", "2xbig", r"setting phases='2xbig': expected something like 2x128,1x224"),
+        ("augmentation.zoom", "1", r"setting zoom='1': expected something like \(0.75, 1.4\)"),
+        ("augmentation.zoom", "0,1", "augmentation has an impossible zoom"),
+        ("phases", "", r"setting phases=\(\): it must be epochs x side"),
+        ("phases", "0x128", "it must be epochs x side"),
+        ("kind", "boost", "setting kind='boost': it must be finetune or probe"),
+        ("size", "-5", "setting size=-5: it must be 32 to 4096 px"),
+        ("batch", "0", "setting batch=0: it must be 2 or more"),
+        ("rate", "nan", "setting rate=nan: it must be a number above 0"),
+        ("rate", "0", "setting rate=0.0: it must be a number above 0"),
+        ("weight_decay", "-1", "it must be 0 or more"),
+        ("ema", "1", "setting ema=1.0: it must be at least 0 and below 1"),
+        ("balance", "2", "setting balance=2.0: it must be 0 to 1"),
+        ("views", "17", "setting views=17: it must be 1 to 16"),
+        ("prior", "vienna", "setting prior='vienna': it must be calibration, uniform or training"),
+        ("seed", "-1", "setting seed=-1: it must be 0 or more"),
+    ],
+)
+def test_settings_that_a_recipe_cannot_have(key: str, text: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        DEFAULT.with_settings({key: text})
+
+
+def test_full_changes_what_it_says() -> None:
+    full = DEFAULT.with_full()
+    assert full.phases == ((60, 224),)
+    assert full.batch == 128
+    assert full.backbone == DEFAULT.backbone
+    assert QUICK.with_full() == QUICK
+
+
+@pytest.mark.parametrize("value", RECIPES.values(), ids=RECIPES)
+def test_every_setting_can_be_written_as_json(value: object) -> None:
+    told = json.loads(json.dumps(value.as_dict()))  # type: ignore[attr-defined]
+    assert told["name"] in RECIPES
+    assert set(told["augmentation"]) >= {"zoom", "jpeg_p"}
