@@ -148,7 +148,7 @@ def load(name_or_path: str | Path = "default") -> Bundle:
     try:
         with np.load(io.BytesIO(content[ARRAYS]), allow_pickle=False) as arrays:
             held = {name: arrays[name] for name in arrays.files}
-    except (ValueError, OSError, AttributeError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, TypeError, zipfile.BadZipFile) as error:
         raise BundleError(f"{folder / ARRAYS} does not hold arrays ({error}); {_AGAIN}") from None
     try:
         card = Card.model_validate_json(content[CARD])

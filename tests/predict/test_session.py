@@ -1,0 +1,62 @@
+"""Graphs that can be run, and those that cannot."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from dermoscope.core.errors import BundleError
+from dermoscope.predict.bundle import Bundle
+from dermoscope.predict.session import Session, usable_cores
+
+
+def graph(output: str, kind: int = TensorProto.UINT8, shape: tuple[object, ...] = ("n", 8, 8, 3)) -> bytes:
+    """A graph that hands its input on under another name."""
+    node = helper.make_node("Identity", ["pictures"], [output])
+    given = helper.make_tensor_value_info("pictures", kind, shape)
+    made = helper.make_tensor_value_info(output, kind, shape)
+    model = helper.make_model(
+        helper.make_graph([node], "g", [given], [made]), opset_imports=[helper.make_opsetid("", 18)], ir_version=9
+    )
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def test_outputs_in_the_order_asked_for(bundle: Bundle) -> None:
+    session = Session.load(bundle.graph, threads=1)
+    pictures = np.zeros((2, 64, 64, 3), np.uint8)
+    features, nothing, logits = session.run(pictures, ("features", "attention", "logits"))
+    assert nothing is None
+    assert features is not None
+    assert logits is not None
+    assert features.ndim == 4
+    assert logits.shape == (2, 8)
+
+
+@pytest.mark.parametrize("broken", [b"", b"not a graph", b"\x08\x07"])
+def test_a_graph_that_cannot_be_read(broken: bytes) -> None:
+    with pytest.raises(BundleError, match="the model of the bundle cannot be loaded: "):
+        Session.load(broken)
+
+
+def test_a_cut_graph(bundle: Bundle) -> None:
+    with pytest.raises(BundleError, match="the model of the bundle cannot be loaded: "):
+        Session.load(bundle.graph[: len(bundle.graph) // 2])
+
+
+def test_a_graph_without_logits() -> None:
+    with pytest.raises(BundleError, match="the model has no output `logits`; it has scores"):
+        Session.load(graph("scores"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape"), [(TensorProto.FLOAT, ("n", 8, 8, 3)), (TensorProto.UINT8, ("n", 8)), (TensorProto.INT64, (1,))]
+)
+def test_a_graph_that_reads_something_else(kind: int, shape: tuple[object, ...]) -> None:
+    with pytest.raises(BundleError, match=r"it must read one uint8 tensor \[n, size, size, 3\]"):
+        Session.load(graph("logits", kind, shape))
+
+
+def test_threads_are_limited(bundle: Bundle) -> None:
+    assert Session.load(bundle.graph, 1).inner.get_session_options().intra_op_num_threads == 1
+    assert Session.load(bundle.graph).inner.get_session_options().intra_op_num_threads == usable_cores() >= 1
