@@ -37,12 +37,18 @@ class Monitor:
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the training: name, (epochs, input size) phases, peak learning rate, whether only the head learns."""
+    """A part of the training: name, (epochs, input size) phases, peak learning rate, whether only the head learns.
+
+    `mixup` is the alpha of mixup in it. With `equal_average` it starts from the weights kept so far and keeps the equal
+    average of all its steps (Izmailov et al. 2018, stochastic weight averaging), instead of an exponential one.
+    """
 
     name: str
     phases: Phases
     rate: float
     head_only: bool = False
+    mixup: float = 0.0
+    equal_average: bool = False
 
     @property
     def sizes(self) -> list[int]:
@@ -51,14 +57,19 @@ class Stage:
 
 
 def stages(recipe: Recipe) -> list[Stage]:
-    """Head first (where the recipe has epochs for it), then all layers: what is watched on the validation role."""
-    head = [Stage("head", recipe.head, recipe.head_rate, True)] if recipe.head else []
-    return [*head, Stage("all layers", recipe.phases, recipe.rate)]
+    """Head first, then all layers, then averaging (where the recipe has epochs for them): watched on validation."""
+    plan = [
+        Stage("head", recipe.head, recipe.head_rate, head_only=True),
+        Stage("all layers", recipe.phases, recipe.rate),
+        Stage("averaging", recipe.average, recipe.average_rate, mixup=recipe.mixup, equal_average=True),
+    ]
+    return [stage for stage in plan if stage.phases]
 
 
 def shipping_stages(recipe: Recipe) -> list[Stage]:
     """What follows on training + validation once everything has been chosen; empty where the recipe has none."""
-    return [Stage("for shipping", recipe.ship, recipe.ship_rate)] if recipe.ship else []
+    ship = Stage("for shipping", recipe.ship, recipe.ship_rate, mixup=recipe.mixup, equal_average=True)
+    return [ship] if ship.phases else []
 
 
 @dataclass
@@ -140,6 +151,8 @@ def _begin(
 
 
 def _run_stage(work: Work, stage: Stage, number: int, begun: int, resumed: dict[str, Any] | None) -> None:
+    if stage.equal_average:
+        _restart_average(work, resumed)
     with only_head(work.reader.network) if stage.head_only else nullcontext():
         optimiser = torch.optim.AdamW(parameter_groups(work.reader, work.recipe.weight_decay), lr=stage.rate)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, stage.rate, len(stage.sizes) * len(work.batches))
@@ -187,14 +200,15 @@ def _run_epoch(work: Work, stage: Stage, epoch: int, begun: int, prepared: tuple
         x = torch.from_numpy(pictures).to(device, non_blocking=True)
         y = torch.from_numpy(labels).to(device, non_blocking=True)
         with work.accelerator.autocast():
-            loss = _loss(work.reader, x, y, work.recipe)
+            loss = _loss(work.reader, x, y, work.recipe.label_smoothing, stage.mixup)
         work.accelerator.backward(loss)
         work.accelerator.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         schedule.step()
         optimiser.zero_grad()
         if work.averaged is not None:
-            work.averaged.update(work.reader, step=(begun + epoch) * len(batches) + done)
+            before = epoch if stage.equal_average else begun + epoch
+            work.averaged.update(work.reader, step=before * len(batches) + done)
         total += loss.detach()
         if work.progress is not None:
             work.progress(f"{stage.name}, epoch {epoch + 1} of {len(stage.sizes)}", done, len(batches))
@@ -221,11 +235,21 @@ def _averaged(reader: Reader, recipe: Recipe) -> Any:
     return ModelEmaV3(reader, decay=recipe.ema, use_warmup=True)
 
 
-def _loss(reader: Reader, x: torch.Tensor, y: torch.Tensor, recipe: Recipe) -> torch.Tensor:
-    smoothing = recipe.label_smoothing
-    if recipe.mixup <= 0:
+def _restart_average(work: Work, resumed: dict[str, Any] | None) -> None:
+    from timm.utils import ModelEmaV3
+
+    kept = work.kept.state_dict() if resumed is None else resumed["averaged"]
+    if resumed is None:
+        work.reader.load_state_dict(kept)
+    # a decay of 1 - 1 / (1 + step) is the equal average of all steps so far
+    work.averaged = ModelEmaV3(work.reader, decay=1.0, use_warmup=True, warmup_power=1.0)
+    work.averaged.module.load_state_dict(kept)
+
+
+def _loss(reader: Reader, x: torch.Tensor, y: torch.Tensor, smoothing: float, mixup: float) -> torch.Tensor:
+    if mixup <= 0:
         return F.cross_entropy(reader.logits(x), y, label_smoothing=smoothing)
-    share = float(torch.distributions.Beta(recipe.mixup, recipe.mixup).sample())
+    share = float(torch.distributions.Beta(mixup, mixup).sample())
     order = torch.randperm(len(x)).to(x.device)
     mixed = share * x.float() + (1 - share) * x[order].float()
     logits = reader.logits(mixed)
