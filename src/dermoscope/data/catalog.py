@@ -27,7 +27,8 @@ class DataSet:
     in `optional` may be absent. `columns` maps fields to columns of `metadata`. `source` names the source of cases
     whose table has no such column. `holds` names the diagnoses that a source can hold, where it cannot hold all. With
     `partial` the tables also speak of images of other sets. `images` is how many labelled images the set has.
-    `read_at` says, for each statement, where it was read.
+    `lacks` says what a model that was trained on it alone has not seen. `read_at` says, for each statement, where it
+    was read.
     """
 
     name: str
@@ -44,6 +45,7 @@ class DataSet:
     optional: frozenset[str] = frozenset()
     holds: Mapping[str, frozenset[str]] = field(default_factory=dict)
     partial: bool = False
+    lacks: tuple[str, ...] = ()
     read_at: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -82,6 +84,13 @@ HAM10000 = DataSet(
         "data doi:10.7910/DVN/DBW86T. Eight-class labels: ISIC 2019 challenge (CC BY-NC 4.0)."
     ),
     images=10_015,
+    lacks=(
+        "invasive squamous cell carcinoma (its SCC is in situ)",
+        "nodular or amelanotic melanoma",
+        "lesions of nail and mucosa",
+        "dark skin (Fitzpatrick V and VI), but for a few",
+        "diagnoses beyond the eight of ISIC 2019",
+    ),
     read_at={
         "columns": "header of HAM10000_metadata.csv",
         "images": "rows of HAM10000_metadata.csv",
@@ -168,11 +177,13 @@ def load(name: str, root: Path | str | None = None) -> CaseSet:
 def open_cases(name_or_path: str) -> tuple[CaseSet, Mapping[str, str]]:
     """Cases of a data set by its name here or by a path (see `data.readers`), and what a model card says of it.
 
-    The second value has `name`, `licence` and `citation`. Raises InputError as `load` and `read_cases` do.
+    The second value has `name`, and of a data set here `licence`, `citation` and, joined by semicolons, `lacks`.
+    Raises InputError as `load` and `read_cases` do.
     """
     entry = CATALOG.get(name_or_path)
     if entry is not None:
-        return load(name_or_path), {"name": entry.title, "licence": entry.licence, "citation": entry.citation}
+        said = {"name": entry.title, "licence": entry.licence, "citation": entry.citation}
+        return load(name_or_path), said | ({"lacks": "; ".join(entry.lacks)} if entry.lacks else {})
     if not Path(name_or_path).exists():
         raise InputError(f"no data set and no path {name_or_path!r}; the catalog has {', '.join(CATALOG)}")
     from dermoscope.data.readers import read_cases

@@ -93,7 +93,7 @@ def train(
 
     The bundle in `out/chosen` has never seen the validation role: choices and its validation figures are made with it.
     `ship` continues the same network on training + validation and leaves that in `out/bundle`. A run that was cut goes
-    on where it stopped. `data_use` has the fields `name, licence, citation` for the card.
+    on where it stopped. `data_use` has `name`, `licence`, `citation` and `lacks` (joined by semicolons) for the card.
     """
     tune_allocator()
     cv2.setNumThreads(1)  # a pool of threads feeds the loop; threads inside each call would only disturb them
@@ -148,16 +148,24 @@ def finish(reader: Reader, recipe: Recipe, parts: Parts, drawn: np.ndarray, desc
     fitted = fit_calibration(prediction, labels, expected)
     concern = fitted.apply(prediction).probabilities().of_codes(codes)
     positive = np.isin(labels, [taxonomy.index(c) for c in codes]).astype(int)
+    refer_at = fit_refer_at(concern, positive, REFER_SENSITIVITY)
+    rule = (
+        f"Refer from a summed probability of {', '.join(codes)} of {refer_at:.4f} under the calibration prior (it "
+        f"refers {REFER_SENSITIVITY:.0%} of {positive.sum()} such lesions of the calibration role), or when one of them is "
+        "the most probable diagnosis under the prior shown; cannot assess what is stranger than every image of the "
+        "calibration role, or too small."
+    )
     return replace(
         raw,
         manifest=raw.manifest.model_copy(
             update={
                 "temperature": fitted.temperature,
                 "bias": tuple(float(b) for b in fitted.bias),
-                "decision": {**raw.manifest.decision, "refer_at": fit_refer_at(concern, positive, REFER_SENSITIVITY)},
+                "decision": {**raw.manifest.decision, "refer_at": refer_at},
             }
         ),
         arrays={**raw.arrays, **_ood_arrays(raw, parts, prediction)},
+        card=described.model_copy(update={"decision": rule}),
     )
 
 
@@ -205,6 +213,8 @@ def card(recipe: Recipe, parts: Parts, roles: Sequence[Role], data_use: Mapping[
         summary=f"{recipe.backbone} at {recipe.size} px, recipe {recipe.name}",
         licence=data_use.get("licence", "not stated"),
         intended_use="Research on dermoscopic images; not a medical device, no diagnosis without a physician.",
+        not_for=("clinical photographs", "lesions of nail, mucosa, palm or sole", "people under 18"),
+        not_in_training=tuple(item.strip() for item in data_use.get("lacks", "").split(";") if item.strip()),
         data=(
             DataUse(
                 name=data_use.get("name", "unnamed"),
