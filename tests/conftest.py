@@ -4,8 +4,10 @@ Both are made once per session. The network is the smallest that timm has, so th
 what the tests say of it holds for every network that the recipes can name.
 """
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
@@ -81,3 +83,28 @@ def predictor(bundle: "Bundle") -> "Predictor":
     from dermoscope.predict.predictor import Predictor
 
     return Predictor.load(bundle)
+
+
+class Said(NamedTuple):
+    """What a command left: exit code, standard output, standard error."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def dermoscope(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Runs a command as the installed script would: `dermoscope("classify", path, "--json")`."""
+    from dermoscope.cli.main import main
+
+    def run(*arguments: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["dermoscope", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        code = ended.value.code
+        said = capsys.readouterr()
+        return Said(code if isinstance(code, int) else 0 if code is None else 1, said.out, said.err)
+
+    return run

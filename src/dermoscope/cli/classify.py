@@ -48,19 +48,23 @@ def classify(
     with bar as report:
         told = None if report is None else lambda done, total: report("classifying", done, total)
         results, failures = predictor.classify(sources, names=names, views=views, prior=chosen, progress=told)
-    if as_json:
-        import json
-
-        print(json.dumps([r.as_dict() for r in results], indent=1))
-    elif as_csv:
-        _print_csv(results, predictor)
-    elif results:
-        _print_table(results, predictor)
+    _print(results, predictor, "json" if as_json else "csv" if as_csv else "table")
     for _, message in failures:
         print(f"dermoscope: {message}", file=sys.stderr)
     if failures:
         print(f"dermoscope: {len(failures)} of {len(sources)} images could not be read", file=sys.stderr)
         raise typer.Exit(InputError.exit_code)
+
+
+def _print(results: "list[Result]", predictor: "Predictor", form: str) -> None:
+    if form == "json":
+        import json
+
+        print(json.dumps([r.as_dict() for r in results], indent=1))
+    elif form == "csv":
+        _print_csv(results, predictor)
+    elif results:
+        _print_table(results, predictor)
 
 
 def _prior(text: str | None, predictor: "Predictor") -> "Prior":
