@@ -150,9 +150,9 @@ def finish(reader: Reader, recipe: Recipe, parts: Parts, drawn: np.ndarray, desc
     positive = np.isin(labels, [taxonomy.index(c) for c in codes]).astype(int)
     refer_at = fit_refer_at(concern, positive, REFER_SENSITIVITY)
     rule = (
-        f"Refer from a summed probability of {', '.join(codes)} of {refer_at:.4f} under the calibration prior (it refers "
-        f"{REFER_SENSITIVITY:.0%} of {positive.sum()} such lesions of the role calibration), or when one of them is "
-        "the most probable diagnosis under the prior shown; cannot assess what is stranger than every image of that "
+        f"Refer from a summed probability of {', '.join(codes)} of {refer_at:.4f} under the calibration prior (it "
+        f"refers {REFER_SENSITIVITY:.0%} of {positive.sum()} such lesions of the role calibration), or when one of them "
+        "is the most probable diagnosis under the prior shown; cannot assess what is stranger than every image of that "
         "role, or too small."
     )
     return replace(
