@@ -29,7 +29,9 @@ def train(
         from dermoscope.train.recipes import recipe as find_recipe
         from dermoscope.train.run import train as run
     except ImportError as error:
-        raise MissingDependencyError(f"training needs {error.name}: pip install 'dermoscope[train]'") from error
+        raise MissingDependencyError(
+            f"training needs {error.name}: `make setup`, or pip install -c constraints.txt -e '.[train]' in the clone"
+        ) from error
     pairs = [text.partition("=") for text in settings or []]
     if not all(equals for _, equals, _ in pairs):
         raise RecipeError("--set takes key=value, for example --set rate=5e-4")

@@ -51,5 +51,6 @@ class Card(BaseModel):
     data: tuple[DataUse, ...] = ()
     recipe: dict[str, Any] = Field(default_factory=dict)
     run: dict[str, Any] = Field(default_factory=dict)
+    prediction: str = ""
     decision: str = ""
     figures: tuple[Figures, ...] = ()

@@ -19,8 +19,9 @@ AnswerKind = Literal["refer", "low_concern", "cannot_assess"]
 class Prediction:
     """Raw output of a model on a number of images.
 
-    `logits` is [cases, views, diagnoses]; `embedding` is [cases, features] (mean over views) or None where the model
-    gives none; `quality` holds one mapping of named figures per case (`width` and `height` in px of the original).
+    `logits` is [cases, views, diagnoses]; `embedding` is [cases, features] of the first view (so that the number of
+    views does not matter) or None where the model gives none; `quality` holds one mapping of named figures per case
+    (`width` and `height` in px of the original).
 
     The arrays are copied and read-only.
 

@@ -27,8 +27,8 @@ class DataSet:
     in `optional` may be absent. `columns` maps fields to columns of `metadata`. `source` names the source of cases
     whose table has no such column. `holds` names the diagnoses that a source can hold, where it cannot hold all. With
     `partial` the tables also speak of images of other sets. `images` is how many labelled images the set has.
-    `lacks` says what a model that was trained on it alone has not seen. `read_at` says, for each statement, where it
-    was read.
+    `lacks` says what a model that was trained on it alone has not seen, `weights_licence` the terms such a model
+    carries where they are stricter. `read_at` says, for each statement, where it was read.
     """
 
     name: str
@@ -46,6 +46,7 @@ class DataSet:
     holds: Mapping[str, frozenset[str]] = field(default_factory=dict)
     partial: bool = False
     lacks: tuple[str, ...] = ()
+    weights_licence: str = ""
     read_at: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -84,6 +85,7 @@ HAM10000 = DataSet(
         "data doi:10.7910/DVN/DBW86T. Eight-class labels: ISIC 2019 challenge (CC BY-NC 4.0)."
     ),
     images=10_015,
+    weights_licence="CC BY-NC-SA 4.0",
     lacks=(
         "invasive squamous cell carcinoma (its SCC is in situ)",
         "nodular or amelanotic melanoma",
@@ -183,7 +185,8 @@ def open_cases(name_or_path: str) -> tuple[CaseSet, Mapping[str, str]]:
     entry = CATALOG.get(name_or_path)
     if entry is not None:
         said = {"name": entry.title, "licence": entry.licence, "citation": entry.citation}
-        return load(name_or_path), said | ({"lacks": "; ".join(entry.lacks)} if entry.lacks else {})
+        more = {"lacks": "; ".join(entry.lacks), "weights_licence": entry.weights_licence}
+        return load(name_or_path), said | {key: text for key, text in more.items() if text}
     if not Path(name_or_path).exists():
         raise InputError(f"no data set and no path {name_or_path!r}; the catalog has {', '.join(CATALOG)}")
     from dermoscope.data.readers import read_cases

@@ -200,7 +200,7 @@ def _manifest(folder: Path) -> Manifest:
     try:
         raw = json.loads(path.read_bytes())
     except OSError as error:
-        raise BundleError(f"{folder} is not a bundle: {MANIFEST} cannot be read ({error.strerror})") from None
+        raise BundleError(f"{folder} is not a bundle: {MANIFEST} cannot be read ({error.strerror}); {_AGAIN}") from None
     except ValueError as error:
         raise BundleError(f"{path} is not JSON: {error}; {_AGAIN}") from None
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
@@ -232,14 +232,29 @@ def save(bundle: Bundle, folder: Path) -> Bundle:
     np.savez_compressed(buffer, **dict(bundle.arrays))  # type: ignore[arg-type]
     card = bundle.card.model_dump_json(indent=1).encode() + b"\n"
     content = {MODEL: bundle.graph, ARRAYS: buffer.getvalue(), CARD: card}
+    manifest = _save_content(bundle.manifest, content, folder)
+    return Bundle(manifest, bundle.graph, bundle.arrays, bundle.card)
+
+
+def save_card(card: Card, folder: Path) -> None:
+    """Give a saved bundle another card and leave every other file as it is, byte for byte.
+
+    Raises BundleError as `load` and `save` do.
+    """
+    bundle = load(folder)
+    content = {name: (folder / name).read_bytes() for name in bundle.manifest.files}
+    content[CARD] = card.model_dump_json(indent=1).encode() + b"\n"
+    _save_content(bundle.manifest, content, folder)
+
+
+def _save_content(manifest: Manifest, content: Mapping[str, bytes], folder: Path) -> Manifest:
     files = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
-    manifest = bundle.manifest.model_copy(update={"files": files})
-    content[MANIFEST] = manifest.model_dump_json(indent=1).encode() + b"\n"
+    manifest = manifest.model_copy(update={"files": files})
     try:
-        _write_folder(folder, content)
+        _write_folder(folder, {**content, MANIFEST: manifest.model_dump_json(indent=1).encode() + b"\n"})
     except OSError as error:
         raise BundleError(f"{folder}: cannot be written ({error.strerror or error}); name another place") from None
-    return Bundle(manifest, bundle.graph, bundle.arrays, bundle.card)
+    return manifest
 
 
 def _write_folder(folder: Path, content: Mapping[str, bytes]) -> None:

@@ -189,7 +189,7 @@ class Predictor:
             assert found is not None  # Session.load refuses a graph without logits
             logits.append(found.reshape(len(batch), len(views), -1))
             if embedding is not None:
-                embeddings.append(embedding.reshape(len(batch), len(views), -1).mean(axis=1))
+                embeddings.append(embedding.reshape(len(batch), len(views), -1)[:, 0])
             kept += [ids[row] for row, _ in batch]
             quality += [{"width": float(p.width), "height": float(p.height)} for _, p in batch]
             if progress is not None:

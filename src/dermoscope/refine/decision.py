@@ -70,7 +70,8 @@ def decide(
             reason = "the image is unlike every dermoscopic image that the model was calibrated on"
             answers.append(Answer("cannot_assess", (reason,), figures))
         elif score >= rule.refer_at:
-            reason = f"{names[likely]} cannot be ruled out: malignant or premalignant with {_percent(score)}"
+            share = f"malignant or premalignant with {_percent(score)} in the mix it was calibrated on"
+            reason = f"{names[likely]} cannot be ruled out: {share}"
             answers.append(Answer("refer", (reason,), figures))
         elif suspected[row] in rule.codes:
             reason = f"{names[suspected[row]]} is the most probable diagnosis under the prior shown"

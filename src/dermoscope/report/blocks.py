@@ -17,7 +17,7 @@ ROWS: Mapping[str, str] = {
     "isic2018:balanced_accuracy": "balanced accuracy, the seven diagnoses of ISIC 2018",
     "balanced_accuracy": "balanced accuracy, eight diagnoses (ISIC 2019)",
     "macro_average.auc": "AUC, mean over diagnoses",
-    "melanoma": "melanoma AUC, the lowest of three ¹",
+    "melanoma": "melanoma AUC, the lowest of three ¹ ²",
     "calibration:accuracy": "accuracy ²",
     "calibration:log_loss": "log-loss ²",
     "calibration:ece": "calibration error (ECE) ²",
@@ -55,8 +55,8 @@ def comparison(splits: Sequence[Figures], sha256: str) -> str:
         "",
         "¹ Of the AUC against all other lesions, against histologically confirmed nevi only, and with lesions compared "
         f"only within their source. Lowest for {which}. All three stand in the model card.",
-        "² Under the calibration prior; rows without a mark use the bundle's default prior.",
-        "³ As served, by the stored rule; an image that cannot be assessed counts as referred.",
+        "² Under the calibration prior; rows without ² under the bundle's default, every diagnosis equally common.",
+        "³ As served under the default prior, by the stored rule; an image that cannot be assessed counts as referred.",
         "",
         "Intervals: 95 %, bootstrap stratified by diagnosis, clustered by the unit; Wilson for rates. Patient ids are "
         "missing in these data, so intervals are optimistic. Scorings of each test split so far: "

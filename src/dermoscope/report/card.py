@@ -40,6 +40,9 @@ def _lines(card: Card, sha256: str, heading: object, bullet: str) -> Iterable[st
     yield card.intended_use
     yield from (f"{bullet}not for: {item}" for item in card.not_for)
     yield from (f"{bullet}not in the training: {item}" for item in card.not_in_training)
+    if card.prediction:
+        yield heading("Prediction")
+        yield card.prediction
     if card.decision:
         yield heading("Decision")
         yield card.decision

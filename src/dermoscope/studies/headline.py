@@ -17,6 +17,7 @@ import numpy as np
 
 from dermoscope.core.card import Figures
 from dermoscope.core.cases import CaseSet
+from dermoscope.core.errors import InputError
 from dermoscope.core.estimate import Estimate
 from dermoscope.core.taxonomy import ISIC2019_TO_ISIC2018
 from dermoscope.core.truth import Truth
@@ -76,6 +77,7 @@ def measure(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_scores(out / f"{split.name}-predictions.csv", served)
+        write_scores(out / f"{split.name}-predictions-calibration.csv", calibrated)
         write_truth(out / f"{split.name}-truth.csv", truth)
     full = evaluate(served, truth)
     found = {name: full[name] for name in KEPT[:3]}
@@ -173,13 +175,18 @@ def run(root: Path, reason: str, chosen: Path | None, progress: Callable[[str], 
         scorings = log_scoring(root / "docs" / "test-scorings.csv", sha[:12], split.name, reason)
         found.append(figures_of(estimates, split, scorings))
     if chosen is not None:
+        twin = Predictor.load(chosen)
+        if predictor.bundle.card.run.get("twin") != twin.bundle.sha256:
+            raise InputError(
+                f"{chosen} is not the twin of the bundled model; `make install-weights` first, or leave it out"
+            )
         split = validation_split()
-        estimates = measure(Predictor.load(chosen), split, progress=progress(split.title))
+        estimates = measure(twin, split, progress=progress(split.title))
         found.append(figures_of(estimates, split, 0))
     elif before.get("bundle") == sha:
         found += [Figures.model_validate(f) for f in before["figures"] if f["title"] == "HAM10000 validation"]
     card = predictor.bundle.card.model_copy(update={"figures": tuple(found)})
-    bundles.save(replace(predictor.bundle, card=card), bundles.find("default"))
+    bundles.save_card(card, bundles.find("default"))
     content = {"bundle": sha, "figures": [f.model_dump(mode="json") for f in found]}
     write_file(record, (json.dumps(content, indent=1) + "\n").encode())
     write_file(root / "docs" / "model-card.md", as_markdown(card, sha).encode())

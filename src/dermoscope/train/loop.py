@@ -111,7 +111,7 @@ def fit(
     Raises TrainingError when the loss is no longer a number, or `out` belongs to another run.
     """
     out.mkdir(parents=True, exist_ok=True)
-    fingerprint = _fingerprint(recipe, plan, data)
+    fingerprint = _fingerprint(recipe, plan, data, start)
     saved = _load_checkpoint(out, fingerprint)
     if saved is not None:
         _write_log(out, saved["log"])  # a kill between checkpoint and log leaves the log a line short
@@ -280,10 +280,14 @@ def _scores(work: Work) -> dict[str, float | None]:
     return {name: round(value, 4) if np.isfinite(value) else None for name, value in found.items()}
 
 
-def _fingerprint(recipe: Recipe, plan: Sequence[Stage], data: TrainingPictures) -> str:
+def _fingerprint(recipe: Recipe, plan: Sequence[Stage], data: TrainingPictures, start: Reader | None = None) -> str:
     settings = json.dumps(replace(recipe, full={}).as_dict(), sort_keys=True)
     ids = "\n".join(f"{c.image_id} {c.diagnosis}" for c in data.cases)
-    return hashlib.sha256(f"{settings}\n{plan}\n{ids}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{settings}\n{plan}\n{ids}".encode())
+    if start is not None:  # a run that goes on from another network is another run
+        for tensor in start.state_dict().values():
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _load_checkpoint(out: Path, fingerprint: str) -> dict[str, Any] | None:

@@ -58,7 +58,9 @@ def _timm() -> Any:
     try:
         import timm
     except ImportError as error:
-        raise MissingDependencyError(f"training needs timm ({error}): pip install 'dermoscope[train]'") from error
+        raise MissingDependencyError(
+            f"training needs timm ({error}): `make setup`, or pip install -c constraints.txt -e '.[train]' in the clone"
+        ) from error
     return timm
 
 

@@ -116,6 +116,7 @@ def train(
     again = replace(recipe, seed=recipe.seed + 1)  # other draws than the first epochs had
     reader = fit(again, shipping_stages(recipe), data, out / "ship-run", start=reader, progress=progress)
     described = card(recipe, parts, ("training", "validation"), data_use or {})
+    described = described.model_copy(update={"run": {**described.run, "twin": bundle.sha256}})
     return save(finish(reader, recipe, parts, drawn, described), out / "bundle")
 
 
@@ -149,11 +150,19 @@ def finish(reader: Reader, recipe: Recipe, parts: Parts, drawn: np.ndarray, desc
     concern = fitted.apply(prediction).probabilities().of_codes(codes)
     positive = np.isin(labels, [taxonomy.index(c) for c in codes]).astype(int)
     refer_at = fit_refer_at(concern, positive, REFER_SENSITIVITY)
+    shares = ", ".join(f"{c} {v:.3f}" for c, v in zip(taxonomy.codes, raw.manifest.calibration_prior, strict=True))
+    prediction_text = (
+        f"Input {recipe.size} px, mean over {recipe.views} views. Probabilities are calibrated where diagnoses are as "
+        f"common as in the role calibration ({shares}), and shown under the prior {recipe.prior!r} unless another is "
+        "asked for; views and prior were chosen on validation for balanced accuracy. Among the figures, those that "
+        "begin with `calibration:` are under the calibration prior, those with `isic2018:` over its seven diagnoses, the "
+        "others under the default prior."
+    )
     rule = (
         f"Refer from a summed probability of {', '.join(codes)} of {refer_at:.4f} under the calibration prior (it "
-        f"refers {REFER_SENSITIVITY:.0%} of {positive.sum()} such lesions of the role calibration), or when one of them "
-        "is the most probable diagnosis under the prior shown; cannot assess what is stranger than every image of that "
-        "role, or too small."
+        f"refers at least {REFER_SENSITIVITY:.0%} of {positive.sum()} such lesions of the role "
+        "calibration), or when one of them is the most probable diagnosis under the prior shown; cannot assess what is "
+        "stranger than every image of that role, or too small."
     )
     return replace(
         raw,
@@ -165,7 +174,7 @@ def finish(reader: Reader, recipe: Recipe, parts: Parts, drawn: np.ndarray, desc
             }
         ),
         arrays={**raw.arrays, **_ood_arrays(raw, parts, prediction)},
-        card=described.model_copy(update={"decision": rule}),
+        card=described.model_copy(update={"decision": rule, "prediction": prediction_text}),
     )
 
 
@@ -174,7 +183,7 @@ def _uncalibrated(reader: Reader, recipe: Recipe, parts: Parts, described: Card)
     weight, bias = export.head_weights(reader)
     counts = np.array(list(parts.fitted.counts().values()))
     held = np.array(list(parts.calibration.counts().values()))
-    calibration_prior = Prior.from_counts("calibration", taxonomy, held + 1)  # a diagnosis without a case keeps a share
+    calibration_prior = Prior.from_counts("calibration", taxonomy, np.maximum(held, 1))  # no share may be 0
     manifest = Manifest(
         format=FORMAT,
         name=recipe.name,
@@ -211,7 +220,7 @@ def card(recipe: Recipe, parts: Parts, roles: Sequence[Role], data_use: Mapping[
     return Card(
         name=recipe.name,
         summary=f"{recipe.backbone} at {recipe.size} px, recipe {recipe.name}",
-        licence=data_use.get("licence", "not stated"),
+        licence=data_use.get("weights_licence", data_use.get("licence", "not stated")),
         intended_use="Research on dermoscopic images; not a medical device, no diagnosis without a physician.",
         not_for=("clinical photographs", "lesions of nail, mucosa, palm or sole", "people under 18"),
         not_in_training=tuple(item.strip() for item in data_use.get("lacks", "").split(";") if item.strip()),
