@@ -155,8 +155,8 @@ def finish(reader: Reader, recipe: Recipe, parts: Parts, drawn: np.ndarray, desc
         f"Input {recipe.size} px, mean over {recipe.views} views. Probabilities are calibrated where diagnoses are as "
         f"common as in the role calibration ({shares}), and shown under the prior {recipe.prior!r} unless another is "
         "asked for; views and prior were chosen on validation for balanced accuracy. Among the figures, those that "
-        "begin with `calibration:` are under the calibration prior, those with `isic2018:` over its seven diagnoses, the "
-        "others under the default prior."
+        "begin with `calibration:` are under the calibration prior, those with `isic2018:` over its seven diagnoses, "
+        "the others under the default prior."
     )
     rule = (
         f"Refer from a summed probability of {', '.join(codes)} of {refer_at:.4f} under the calibration prior (it "
