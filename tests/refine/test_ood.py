@@ -18,10 +18,16 @@ FITTED = fit_ood(TRAINING, LABELS, CALIBRATION, dimensions=6)
 
 def test_distance_is_mahalanobis_to_the_nearest_class() -> None:
     means = np.stack([TRAINING[kind == LABELS].mean(axis=0) for kind in range(3)])
-    inverse = np.linalg.inv(np.cov((TRAINING - means[LABELS]).T) + 1e-6 * np.eye(6))
+    within = np.cov((TRAINING - means[LABELS]).T)
+    inverse = np.linalg.inv(within + 1e-6 * np.trace(within) / 6 * np.eye(6))
     some = RNG.normal(0, 6, (20, 6))
     expected = [min(mahalanobis(x, mean, inverse) for mean in means) for x in some]
     np.testing.assert_allclose(FITTED.distance(some), expected, rtol=1e-3)
+
+
+def test_the_scale_of_an_embedding_does_not_matter() -> None:
+    small = fit_ood(1e-4 * TRAINING, LABELS, 1e-4 * CALIBRATION, dimensions=6)
+    np.testing.assert_allclose(small.distance(1e-4 * CALIBRATION), FITTED.distance(CALIBRATION), rtol=1e-4)
 
 
 def test_within_a_class_distances_are_those_of_a_chi_distribution() -> None:

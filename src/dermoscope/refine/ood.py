@@ -55,7 +55,9 @@ def fit_ood(
     within = training - means[np.searchsorted(kinds, labels)]
     values, vectors = np.linalg.eigh(np.atleast_2d(np.cov((training - centre).T)))
     basis = vectors[:, np.argsort(values)[::-1][:dimensions]]
-    inner = np.atleast_2d(np.cov((within @ basis).T)) + 1e-6 * np.eye(basis.shape[1])
+    inner = np.atleast_2d(np.cov((within @ basis).T))
+    # a ridge in proportion: the scale of an embedding is the network's own
+    inner += 1e-6 * np.trace(inner) / len(inner) * np.eye(len(inner))
     whitening = np.linalg.cholesky(np.linalg.inv(inner))
     projection = (basis @ whitening).astype(np.float32)
     fitted = OutOfDistribution(
