@@ -75,8 +75,11 @@ def test_an_interrupt_is_no_stack_trace() -> None:
     assert b"Traceback" not in err
 
 
+# a shell starts background jobs with SIGINT ignored, and children inherit that
 INTERRUPTED = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from dermoscope.cli import main
 import typer
 @main.app.command("wait")

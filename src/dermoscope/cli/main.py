@@ -39,7 +39,7 @@ def main() -> None:
     from dermoscope.core.errors import DermoscopeError
 
     try:
-        app()
+        app(prog_name="dermoscope")
     except DermoscopeError as error:
         print(f"dermoscope: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
