@@ -31,8 +31,6 @@ class Session:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or usable_cores()
         options.log_severity_level = 3
-        # a server sees batches of every size: a pool that keeps the largest would grow without need
-        options.enable_cpu_mem_arena = False
         try:
             inner = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime raises classes of its own, by extension module
