@@ -27,7 +27,7 @@ $(VENV)/for-run: $(VENV)/made pyproject.toml constraints.txt weights/pyproject.t
 
 $(VENV)/for-development: $(VENV)/for-run
 	@echo "installing what training and the tests need (once)"
-	@$(PIP) -e '.[train,dev]'
+	@$(PIP) -e '.[train,report,log,dev]'
 	@touch $@
 
 setup: $(VENV)/for-development ## install everything

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from dermoscope.cli import bundle, classify, demo, doctor, evaluate, figures, train
+from dermoscope.cli import bundle, classify, data, demo, doctor, evaluate, figures, train
 
 app = typer.Typer(
     name="dermoscope",
@@ -18,6 +18,7 @@ app = typer.Typer(
 app.command("classify")(classify.classify)
 app.command("evaluate")(evaluate.evaluate)
 app.command("demo")(demo.demo)
+app.add_typer(data.app, name="data")
 app.command("train")(train.train)
 app.add_typer(bundle.app, name="bundle")
 app.command("figures", hidden=True)(figures.figures)

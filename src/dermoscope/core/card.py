@@ -1,6 +1,6 @@
 """The model card: what a bundle was made of, what it may be used for, and how good it was found to be."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -53,4 +53,32 @@ class Card(BaseModel):
     run: dict[str, Any] = Field(default_factory=dict)
     prediction: str = ""
     decision: str = ""
+    figures: tuple[Figures, ...] = ()
+
+
+class RunCard(BaseModel):
+    """What a training run was: enough to repeat it and to know whether two runs may be compared.
+
+    `state` is `running` until the bundle stands; `why` says what ended a run that is `stopped`. `data` holds `name`,
+    `given` (name or path as it was asked for), `sha256` (content of the images, ids and labels), `images`, `lesions`
+    and `split` (SHA-256 of a split file, or "hash of the lesion"). `recipe` holds every setting, `code` the version and
+    commit, `environment` the machine and its packages. `bundles` maps `chosen` and `bundle` to their SHA-256,
+    `figures` what they reached on validation. Times are ISO 8601 in UTC, `seconds` the time spent, resumed parts too.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: int = 1
+    name: str
+    state: Literal["running", "stopped", "finished"] = "running"
+    why: str = ""
+    started: str
+    changed: str
+    seconds: float = 0.0
+    seed: int
+    data: dict[str, Any]
+    recipe: dict[str, Any]
+    code: dict[str, Any]
+    environment: dict[str, Any]
+    bundles: dict[str, str] = Field(default_factory=dict)
     figures: tuple[Figures, ...] = ()
