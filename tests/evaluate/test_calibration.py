@@ -36,7 +36,7 @@ def test_by_hand() -> None:
 
 
 def test_bins_are_closed_above_as_in_guo_2017() -> None:
-    assert c._bin(np.array([0.0, 0.2, 0.2000001, 1.0]), 5).tolist() == [0, 0, 1, 4]
+    assert c.bin_of(np.array([0.0, 0.2, 0.2000001, 1.0]), 5).tolist() == [0, 0, 1, 4]
 
 
 def test_a_certain_miss_is_clipped_and_cases_of_no_class_are_left_out() -> None:

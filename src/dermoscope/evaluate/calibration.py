@@ -59,9 +59,14 @@ def ece(labels: Labels, probabilities: Values, weights: Weights, bins: int = BIN
     rows = np.flatnonzero(labels >= 0)
     confidence = probabilities.max(axis=1)
     gap = ((probabilities.argmax(axis=1) == labels) - confidence)[rows]
-    members = np.equal.outer(np.arange(bins), _bin(confidence, bins)[rows]) * gap
+    members = np.equal.outer(np.arange(bins), bin_of(confidence, bins)[rows]) * gap
     total = weights[rows].sum(axis=0)
     return _quotient(np.abs(weighted_sums(members.T, weights[rows])).sum(axis=0), total)
+
+
+def bin_of(confidence: Column, bins: int) -> Int[np.ndarray, " cases"]:
+    """Equal-width bin of each probability, open below and closed above (Guo et al. 2017); 0 is in the first."""
+    return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
 
 
 def ece_if_perfect(
@@ -79,7 +84,7 @@ def ece_if_perfect(
     """
     rng = np.random.default_rng(seed)
     confidence = probabilities.max(axis=1)
-    where = _bin(confidence, BINS)
+    where = bin_of(confidence, BINS)
     count = int(clusters.max(initial=-1)) + 1
     out = np.empty(simulations)
     for k in range(simulations):
@@ -175,11 +180,6 @@ def _separated(x: np.ndarray, y: np.ndarray) -> bool:
 
 def _sigmoid(z: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-z))
-
-
-def _bin(confidence: Column, bins: int) -> Int[np.ndarray, " cases"]:
-    # Open below and closed above, as Guo et al. define them; 0 belongs to the first.
-    return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
 
 
 def _mean(values: Column, weights: Weights) -> np.ndarray:
