@@ -1,4 +1,4 @@
-"""AUC within sources and against chosen negatives."""
+"""Figures of groups, and AUC within sources and against chosen negatives."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,19 @@ from dermoscope.core.cases import Case, CaseSet
 from dermoscope.core.errors import ValueRuleError
 from dermoscope.core.probabilities import Scores
 from dermoscope.core.taxonomy import ISIC2018
-from dermoscope.evaluate.subgroups import auc_against, melanoma_aucs, stratified_auc
+from dermoscope.core.truth import Truth
+from dermoscope.evaluate.score import evaluate
+from dermoscope.evaluate.subgroups import (
+    FEWEST,
+    MOST_GROUPS,
+    NOT_STATED,
+    age_band,
+    attributes,
+    auc_against,
+    melanoma_aucs,
+    stratified_auc,
+    subgroups,
+)
 
 
 def test_stratified_auc_by_hand() -> None:
@@ -115,3 +127,49 @@ def test_without_sources_there_is_nothing_within_them() -> None:
     scores = Scores(tuple(f"i{k}" for k in range(6)), ISIC2018, np.random.default_rng(0).random((6, 7)))
     found = melanoma_aucs(scores, cases(source=None), resamples=5)
     assert found["MEL.auc_within_source"].method == "not measurable: no case names its source"
+
+
+def scored(n: int = 120) -> tuple[Scores, Truth]:
+    rng = np.random.default_rng(3)
+    ids, labels = tuple(f"i{k:03d}" for k in range(n)), rng.integers(0, 3, n)
+    values = np.clip(rng.random((n, 7)) + 0.4 * np.eye(7)[labels], 0, 1)
+    return Scores(ids, ISIC2018, values), Truth(ids, ISIC2018, labels, groups=tuple(f"L{k // 2}" for k in range(n)))
+
+
+def test_a_group_has_the_figures_that_evaluate_has_of_its_cases_alone() -> None:
+    scores, truth = scored()
+    of = {i: "left" if k < 80 else "right" for k, i in enumerate(truth.ids) if k < 118}
+    left, right, rest = subgroups(scores, truth, of, resamples=20, seed=4)
+    assert [g.value for g in (left, right, rest)] == ["left", "right", NOT_STATED]
+    assert (left.n, left.images, left.diagnoses) == (40, 80, 3)
+    alone = evaluate(scores.aligned_to(truth.ids[:80]), truth.take(truth.ids[:80]), resamples=20, seed=4)
+    assert all(alone[name] == estimate for name, estimate in left.estimates.items())
+    assert rest.n == 1
+    assert {e.method for e in rest.estimates.values()} == {f"not measurable: fewer than {FEWEST} lesions"}
+
+
+def test_few_melanomas_have_no_auc() -> None:
+    scores, truth = scored()
+    labels = np.where(np.arange(120) < 4, 0, np.maximum(truth.labels, 1))
+    few = Truth(truth.ids, ISIC2018, labels, groups=truth.groups)
+    (group,) = subgroups(scores, few, dict.fromkeys(truth.ids, "all"), resamples=5)
+    assert group.melanomas == 2
+    assert group.estimates["MEL.auc"].method == "not measurable: fewer than 5 melanomas"
+    assert group.estimates["accuracy"].value is not None
+
+
+def test_age_bands_stand_by_age_and_many_groups_are_pooled() -> None:
+    scores, truth = scored()
+    ages = {i: age_band(20 + k % 70) for k, i in enumerate(truth.ids)}
+    bands = [g.value for g in subgroups(scores, truth, ages, resamples=2)]
+    assert bands == ["under 30", "30 to 44", "45 to 59", "60 to 74", "75 and over"]
+    many = {i: f"clinic {k % 20}" for k, i in enumerate(truth.ids)}
+    groups = subgroups(scores, truth, many, resamples=2)
+    assert len(groups) == MOST_GROUPS
+    assert groups[-1].value == "9 other values"
+    assert sum(g.images for g in groups) == 120
+
+
+def test_only_stated_attributes_are_grouped_by() -> None:
+    found = attributes([Case("a", source="clinic", age=0.0), Case("b", sex="female", age=75.0), Case("c")])
+    assert found == {"source": {"a": "clinic"}, "sex": {"b": "female"}, "age": {"a": "under 30", "b": "75 and over"}}

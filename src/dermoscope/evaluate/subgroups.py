@@ -1,21 +1,138 @@
-"""AUCs that shortcuts cannot lift: within a source, and against negatives that were looked at as hard.
+"""Figures of groups of cases, and AUCs that shortcuts cannot lift: within a source, or against hard negatives.
 
 A plain AUC also rewards knowing which clinic an image comes from, and in HAM10000 most nevi were confirmed by
 follow-up alone while every melanoma was cut out: such nevi are easier than those that somebody doubted.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from dermoscope.core.cases import CaseSet
+from dermoscope.core.cases import Case, CaseSet
 from dermoscope.core.errors import ValueRuleError
 from dermoscope.core.estimate import Estimate, Unit
 from dermoscope.core.probabilities import Scores
+from dermoscope.core.truth import Truth
 from dermoscope.evaluate.intervals import percentile
+from dermoscope.evaluate.matching import matched
 from dermoscope.evaluate.metrics import Column, Mask, Ranking, auc
-from dermoscope.evaluate.resampling import RESAMPLES, bootstrap, cluster
+from dermoscope.evaluate.resampling import RESAMPLES, bootstrap, cluster, clusters_of
+from dermoscope.evaluate.score import evaluate
+
+HEADLINE = ("balanced_accuracy", "accuracy", "macro_average.auc", "MEL.auc", "log_loss")
+"""Figures of `evaluate` that stand in a table of groups."""
+
+FEWEST = 20
+"""Units (patients, lesions or images) below which a group has no figures."""
+
+FEWEST_OF_A_KIND = 5
+"""Melanomas, and others, below which a group has no melanoma AUC."""
+
+MOST_GROUPS = 12
+"""Groups of one attribute that stand alone; where there are more, the smallest are put together."""
+
+NOT_STATED = "not stated"
+
+AGES = (30, 45, 60, 75)
+"""Bounds of the age bands in years."""
+
+
+@dataclass(frozen=True)
+class Subgroup:
+    """Cases that share one value of an attribute: how many units, images, diagnoses and melanomas, and their figures.
+
+    `estimates` has the names of `HEADLINE` (without melanoma in the taxonomy one fewer).
+    """
+
+    value: str
+    n: int
+    images: int
+    diagnoses: int
+    melanomas: int
+    estimates: Mapping[str, Estimate]
+
+
+def attributes(cases: Sequence[Case]) -> dict[str, dict[str, str]]:
+    """What cases can be grouped by: attribute -> image id -> value; attributes that no case states are left out."""
+    found = {
+        "source": {c.image_id: c.source for c in cases},
+        "sex": {c.image_id: c.sex for c in cases},
+        "age": {c.image_id: None if c.age is None else age_band(c.age) for c in cases},
+        "site": {c.image_id: c.site for c in cases},
+    }
+    stated = {name: {i: value for i, value in of.items() if value} for name, of in found.items()}
+    return {name: of for name, of in stated.items() if of}
+
+
+def age_band(years: float | int) -> str:
+    """The band of `AGES` that an age lies in.
+
+    >>> age_band(29.5), age_band(45), age_band(90)
+    ('under 30', '45 to 59', '75 and over')
+    """
+    if years < AGES[0]:
+        return f"under {AGES[0]}"
+    lower = max(bound for bound in AGES if bound <= years)
+    at = AGES.index(lower)
+    return f"{lower} and over" if at == len(AGES) - 1 else f"{lower} to {AGES[at + 1] - 1}"
+
+
+def subgroups(
+    scores: Scores, truth: Truth, values: Mapping[str, str], *, resamples: int = RESAMPLES, seed: int = 0
+) -> list[Subgroup]:
+    """The figures of `HEADLINE` in every group of cases with the same value; images without one are `NOT_STATED`.
+
+    `values` maps image ids of the truth to the value of one attribute. Each group is scored by `evaluate` on its own
+    cases, means over the diagnoses that occur there. Age bands stand by age, other groups by size, `NOT_STATED` last.
+    Raises ValueRuleError where images or diagnoses of scores and truth differ.
+    """
+    known = {i: values.get(i) or NOT_STATED for i in truth.ids}
+    scores, truth = matched(scores, truth)
+    kept = [i for i, weight in zip(truth.ids, truth.score_weight, strict=True) if weight > 0]
+    members: dict[str, list[str]] = {}
+    for image, value in zip(kept, _pooled([known[i] for i in kept]), strict=True):
+        members.setdefault(value, []).append(image)
+    parts = {value: (scores.aligned_to(ids), truth.take(ids)) for value, ids in members.items()}
+    found = [_subgroup(value, *part, resamples, seed) for value, part in parts.items()]
+    return sorted(found, key=_place)
+
+
+def _pooled(values: Sequence[str]) -> list[str]:
+    sizes = Counter(value for value in values if value != NOT_STATED)
+    if len(sizes) <= MOST_GROUPS:
+        return list(values)
+    alone = {value for value, _ in sorted(sizes.items(), key=lambda pair: (-pair[1], pair[0]))[: MOST_GROUPS - 1]}
+    rest = f"{len(sizes) - len(alone)} other values"
+    return [value if value in alone or value == NOT_STATED else rest for value in values]
+
+
+def _place(group: Subgroup) -> tuple[int, int, str]:
+    bands = [age_band(years) for years in (0, *AGES)]
+    last = 2 if group.value == NOT_STATED else int(group.value.endswith(" other values"))
+    return last, bands.index(group.value) if group.value in bands else -group.n, group.value
+
+
+def _subgroup(value: str, scores: Scores, truth: Truth, resamples: int, seed: int) -> Subgroup:
+    clusters, labels = clusters_of(truth), truth.labels
+    everyone = np.ones(len(labels), bool)
+    n = clusters.count(everyone)
+    names = [name for name in HEADLINE if name != "MEL.auc" or "MEL" in truth.taxonomy]
+    melanoma = labels == truth.taxonomy.index("MEL") if "MEL" in truth.taxonomy else ~everyone
+    hits, others = clusters.count(melanoma), clusters.count(~melanoma)
+    if n < FEWEST:
+        why = f"fewer than {FEWEST} {clusters.unit}s"
+        estimates = {name: Estimate.not_measurable(why, clusters.unit, n) for name in names}
+    else:
+        figures = evaluate(scores, truth, resamples=resamples, seed=seed)
+        estimates = {name: figures[name] for name in names}
+        if "MEL.auc" in estimates and min(hits, others) < FEWEST_OF_A_KIND:
+            why = f"fewer than {FEWEST_OF_A_KIND} {'melanomas' if hits <= others else 'others'}"
+            estimates["MEL.auc"] = Estimate.not_measurable(why, clusters.unit, n)
+    present = len(np.unique(labels[labels >= 0]))
+    return Subgroup(value, n, len(labels), present, hits, estimates)
 
 
 def stratified_auc(
