@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dermoscope.core.cases import Case, CaseSet
 from dermoscope.core.taxonomy import ISIC2019
 from dermoscope.train.augment import Augmentation
-from dermoscope.train.batches import Batches, TrainingPictures, _systematic, plain, sampling_prior
+from dermoscope.train.batches import Batches, Part, TrainingPictures, _systematic, plain, sampling_prior
 from dermoscope.train.pictures import Pictures
 
 SIDE = 24
@@ -77,12 +77,52 @@ def test_batches_are_the_same_for_the_same_epoch_and_others_for_the_next() -> No
     batches = Batches(data, 8, 0.5, Augmentation(), seed=3)
     assert len(batches) == 2
     first, again, later = list(batches.epoch(0, 32)), list(batches.epoch(0, 32)), list(batches.epoch(1, 32))
-    for (x, y), (x2, y2) in zip(first, again, strict=True):
-        assert x.shape == (8, 32, 32, 3)
-        assert x.dtype == np.uint8
-        np.testing.assert_array_equal(x, x2)
-        np.testing.assert_array_equal(y, y2)
-    assert any((x != x2).any() for (x, _), (x2, _) in zip(first, later, strict=True))
+    for one, two in zip(first, again, strict=True):
+        assert one.pictures.shape == (8, 32, 32, 3)
+        assert one.pictures.dtype == np.uint8
+        assert one.mix is None
+        np.testing.assert_array_equal(one.pictures, two.pictures)
+        np.testing.assert_array_equal(one.labels, two.labels)
+    assert any((one.pictures != two.pictures).any() for one, two in zip(first, later, strict=True))
+
+
+def test_an_epoch_goes_on_in_the_middle() -> None:
+    batches = Batches(made(["MEL", "NV", "BCC", "AK"] * 5, [1] * 20), 4, 0.5, Augmentation(), seed=3)
+    whole, rest = list(batches.epoch(2, 32, mixup=0.4)), list(batches.epoch(2, 32, Part(first=3), mixup=0.4))
+    assert len(rest) == len(whole) - 3 == 2
+    for one, two in zip(whole[3:], rest, strict=True):
+        np.testing.assert_array_equal(one.pictures, two.pictures)
+        assert one.mix is not None
+        assert two.mix is not None
+        assert one.mix.share == two.mix.share
+        np.testing.assert_array_equal(one.mix.pictures, two.mix.pictures)
+        np.testing.assert_array_equal(one.mix.labels, two.mix.labels)
+
+
+def test_processes_share_a_batch_without_changing_it() -> None:
+    batches = Batches(made(["MEL", "NV", "BCC", "AK"] * 5, [1] * 20), 6, 0.5, Augmentation(), seed=3)
+    whole = list(batches.epoch(1, 32, mixup=0.4))
+    shares = [list(batches.epoch(1, 32, Part(index=k, count=3), mixup=0.4)) for k in range(3)]
+    for number, batch in enumerate(whole):
+        for k in range(3):
+            mine = shares[k][number]
+            np.testing.assert_array_equal(mine.pictures, batch.pictures[k::3])
+            np.testing.assert_array_equal(mine.labels, batch.labels[k::3])
+            assert mine.mix is not None
+            assert batch.mix is not None
+            assert mine.mix.share == batch.mix.share
+            np.testing.assert_array_equal(mine.mix.pictures, batch.mix.pictures[k::3])
+            np.testing.assert_array_equal(mine.mix.labels, batch.mix.labels[k::3])
+
+
+def test_what_is_laid_over_a_batch_is_the_batch_in_another_order() -> None:
+    batches = Batches(made(["MEL", "NV", "BCC", "AK"] * 5, [1] * 20), 10, 0.5, Augmentation(), seed=3)
+    for batch in batches.epoch(0, 16, mixup=0.4):
+        assert batch.mix is not None
+        assert 0 <= batch.mix.share <= 1
+        own, over = batch.pictures.sum(axis=(1, 2, 3)), batch.mix.pictures.sum(axis=(1, 2, 3))
+        assert sorted(own.tolist()) == sorted(over.tolist())
+        assert own.tolist() != over.tolist()
 
 
 def test_labels_belong_to_their_pictures_and_every_copy_has_its_turn() -> None:
@@ -91,17 +131,17 @@ def test_labels_belong_to_their_pictures_and_every_copy_has_its_turn() -> None:
     quiet = Augmentation(brightness=0, contrast=0, saturation=0, hue=0, gain=0, cutout_p=0, jpeg_p=0)
     seen: dict[str, set[int]] = {}
     for epoch in range(30):
-        for x, y in Batches(data, 5, 0.0, quiet, seed=0).epoch(epoch, 16):
-            for picture, label in zip(x, y, strict=True):
+        for batch in Batches(data, 5, 0.0, quiet, seed=0).epoch(epoch, 16):
+            for picture, label in zip(batch.pictures, batch.labels, strict=True):
                 seen.setdefault(ISIC2019.codes[label], set()).add(int(picture[8, 8, 0]))
     assert seen == {"MEL": {0, 10}, "NV": {20}, "BCC": {30, 31, 32}, "AK": {40}}
 
 
 def test_fewer_cases_than_a_batch_fill_one() -> None:
     batches = Batches(made(["MEL", "NV"], [1, 1]), 8, 1.0, Augmentation(), seed=0)
-    ((x, y),) = batches.epoch(0, 16)
-    assert len(x) == 8
-    assert sorted(np.bincount(y).tolist()) == [4, 4]
+    (batch,) = batches.epoch(0, 16)
+    assert len(batch.pictures) == 8
+    assert sorted(np.bincount(batch.labels).tolist()) == [4, 4]
 
 
 def test_an_abandoned_epoch_leaves_no_thread_behind() -> None:

@@ -21,7 +21,7 @@ from dermoscope.core.errors import TrainingError
 from dermoscope.core.taxonomy import ISIC2019
 from dermoscope.train import loop
 from dermoscope.train.batches import TrainingPictures
-from dermoscope.train.loop import Monitor, Stage, fit, logits_of, shipping_stages, stages
+from dermoscope.train.loop import Monitor, Stage, Told, fit, logits_of, shipping_stages, stages
 from dermoscope.train.networks import Reader, build
 from dermoscope.train.pictures import Pictures
 from dermoscope.train.recipes import DEFAULT, QUICK, Recipe
@@ -54,16 +54,19 @@ def data() -> TrainingPictures:
     return TrainingPictures(cases, pictures, np.arange(48), np.ones(48, int))
 
 
-def train(out: Path, recipe: Recipe = SMALL, progress: Callable[[str, int, int], None] | None = None) -> Reader:
+def train(
+    out: Path, recipe: Recipe = SMALL, progress: Callable[[str, int, int], None] | None = None, **more: float
+) -> Reader:
     torch.set_num_threads(1)
     given = data()
     pictures = np.stack([given.pictures[k][4:36, 4:36] for k in range(8)])
     monitor = Monitor(pictures, given.labels[:8], score_under_uniform(np.full(8, 1 / 8), ISIC2019))
-    return fit(recipe, stages(recipe), given, out, monitor=monitor, progress=progress)
+    return fit(recipe, stages(recipe), given, out, monitor=monitor, told=Told(progress), **more)
 
 
-def killed_at(out: Path, phase: str, step: int) -> None:
-    died = subprocess.run([sys.executable, __file__, out, phase, str(step)], check=False, capture_output=True)
+def killed_at(out: Path, phase: str, step: int, saved_every: float = 300) -> None:
+    command = [sys.executable, __file__, out, phase, str(step), str(saved_every)]
+    died = subprocess.run(command, check=False, capture_output=True)
     assert died.returncode == -signal.SIGKILL, died.stderr.decode()
 
 
@@ -160,6 +163,42 @@ def test_an_average_without_one_before_it_goes_on_too(tmp_path: Path) -> None:
     assert_bit_equal(train(tmp_path / "cut", plain), whole)
 
 
+@pytest.mark.parametrize(
+    ("phase", "step", "left"),
+    [("head, epoch 1 of 1", 2, 14), ("all layers, epoch 2 of 2", 3, 7), ("averaging, epoch 2 of 2", 2, 2)],
+)
+def test_killed_within_an_epoch_and_resumed_there_is_bit_equal(
+    phase: str, step: int, left: int, finished: tuple[Path, Reader], tmp_path: Path
+) -> None:
+    killed_at(tmp_path, phase, step, saved_every=0)  # a checkpoint after every step but the one that was cut
+    seen: list[str] = []
+    resumed = train(tmp_path, progress=lambda at, _, __: seen.append(at), saved_every=0)
+    assert len(seen) == left
+    assert_bit_equal(resumed, finished[1])
+    ours, theirs = log(tmp_path), log(finished[0])
+    for line in (*ours, *theirs):
+        del line["seconds"]
+    assert ours == theirs
+
+
+def test_memory_that_runs_out(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="limits of memory are set the way of POSIX")
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    train(tmp_path, replace(SMALL, phases=((1, 32),), average=()))
+    huge = replace(SMALL, phases=((1, 4096),), average=())  # 16 pictures of 48 MB, as numbers of 4 bytes
+    resource.setrlimit(resource.RLIMIT_AS, (used + 2_000_000_000, before[1]))
+    try:
+        with pytest.raises(TrainingError) as caught:
+            train(tmp_path / "huge", huge)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    said = str(caught.value)
+    path = tmp_path / "huge" / "checkpoint.pt"
+    assert said.startswith(f"memory ran out; the last good checkpoint is {path}. A smaller batch or input needs less")
+    assert len(log(tmp_path / "huge")) == 1  # the head's epoch
+
+
 def test_averaging_keeps_the_equal_mean_of_its_steps(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     recipe = replace(SMALL, ema=0.0, mixup=0.0)
@@ -182,7 +221,7 @@ def test_averaging_keeps_the_equal_mean_of_its_steps(tmp_path: Path) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "_begin", begin)
-        fit(recipe, [replace(plan[0], equal_average=False)], data(), tmp_path / "plain", start=start, progress=look)
+        fit(recipe, [replace(plan[0], equal_average=False)], data(), tmp_path / "plain", start=start, told=Told(look))
     assert len(seen) == 2 * STEPS
     torch.testing.assert_close(kept.network.get_classifier().weight, torch.stack(seen).mean(dim=0))
 
@@ -228,7 +267,7 @@ def test_a_loss_that_is_no_number_names_the_last_checkpoint(tmp_path: Path) -> N
 
 
 def test_a_loss_that_is_no_number_at_once(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"no epoch was finished, .*checkpoint\.pt is not there; lower the rate"):
+    with pytest.raises(TrainingError, match=r"there is no checkpoint yet in .*; lower the rate"):
         train(tmp_path, replace(SMALL, head=(), rate=1e20, mixup=0.0))
 
 
@@ -252,13 +291,13 @@ def test_stages_of_a_recipe() -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    out, phase, step = arguments
+    out, phase, step, saved_every = arguments
 
     def die(at: str, done: int, _: int) -> None:
         if at == phase and done == int(step):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    train(Path(out), progress=die)
+    train(Path(out), progress=die, saved_every=float(saved_every))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 """`dermoscope train`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from dermoscope.predict.bundle import Bundle
 
 
 def train(
@@ -15,19 +18,32 @@ def train(
     ] = False,
     full: Annotated[bool, typer.Option(help="The recipe's longer form, for those with a GPU.")] = False,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change a setting: --set rate=5e-4.")] = None,
+    split: Annotated[
+        Path | None, typer.Option(help="Roles from a file of `dermoscope data split`, not from the hash of the lesion.")
+    ] = None,
+    mlflow: Annotated[
+        bool | None,
+        typer.Option("--mlflow/--no-mlflow", help="Log to MLflow; by default where MLFLOW_TRACKING_URI is set."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Train a recipe on a data set and write a bundle. A run that was cut goes on when the command is repeated."""
-    import json
+    """Train a recipe on a data set and write a bundle. A run that was cut goes on when the command is repeated.
+
+    Several processes: accelerate-launch --multi_gpu --num_processes 2 -m dermoscope.cli.main train ...
+    """
+    from contextlib import nullcontext
 
     from dermoscope.cli.progress import phases
     from dermoscope.core.errors import MissingDependencyError, RecipeError
     from dermoscope.data.catalog import open_cases
     from dermoscope.data.home import home
+    from dermoscope.data.splits import read_split
 
     try:
+        from dermoscope.train.distributed import processes
         from dermoscope.train.recipes import recipe as find_recipe
         from dermoscope.train.run import train as run
+        from dermoscope.train.tracking import MlflowListener, wanted
     except ImportError as error:
         raise MissingDependencyError(
             f"training needs {error.name}: `make setup`, or pip install -c constraints.txt -e '.[train]' in the clone"
@@ -37,12 +53,42 @@ def train(
         raise RecipeError("--set takes key=value, for example --set rate=5e-4")
     chosen = find_recipe(recipe)
     chosen = (chosen.with_full() if full else chosen).with_settings({key: value for key, _, value in pairs})
+    roles = read_split(split) if split else None
     cases, described = open_cases(data)
-    with phases() as progress:
-        bundle = run(chosen, cases, out, ship=ship, cache=home() / "cache", data_use=described, progress=progress)
-    where = out / ("bundle" if ship and chosen.ship else "chosen")
+    listener = MlflowListener() if wanted(mlflow) else None
+    first: bool = processes().is_main_process
+    with phases() if first else nullcontext() as progress:
+        bundle = run(
+            chosen,
+            cases,
+            out,
+            cache=home() / "cache",
+            ship=ship,
+            data_use={**described, "given": data},
+            split=roles,
+            progress=progress,
+            listener=listener,
+        )
+    if first:
+        _tell(out, "bundle" if ship and chosen.ship else "chosen", bundle, as_json)
+
+
+def _tell(out: Path, folder: str, bundle: "Bundle", as_json: bool) -> None:
+    import json
+
+    from dermoscope.train.runs import read_run
+
+    where = out / folder
+    figures = read_run(out).figures
     if as_json:
-        print(json.dumps({"bundle": str(where), "sha256": bundle.sha256, "recipe": chosen.name}))
-    else:
-        print(f"bundle {where} ({len(bundle.graph) / 1e6:.1f} MB, {bundle.sha256[:12]})")
-        print(f"next: dermoscope classify IMAGES --bundle {where}")
+        validation = figures[0].estimates if figures else {}
+        recipe = bundle.card.recipe.get("name")
+        print(json.dumps({"bundle": str(where), "sha256": bundle.sha256, "recipe": recipe, "validation": validation}))
+        return
+    print(f"bundle {where} ({len(bundle.graph) / 1e6:.1f} MB, {bundle.sha256[:12]})")
+    for name in ("isic2018:balanced_accuracy", "balanced_accuracy", "calibration:MEL.auc"):
+        if figures and name in figures[0].estimates:
+            e = figures[0].get(name)
+            print(f"validation {name.rpartition(':')[2]:18} {e.text()}  ({e.n:,} {e.unit}s, {name.partition(':')[0]})")
+    print(f"next: dermoscope classify IMAGES --bundle {where}")
+    print(f"      dermoscope report {out}")

@@ -1,6 +1,7 @@
 """From decoded pictures to batches: what is drawn, which copy of it, and how it is varied.
 
-Everything is drawn from (seed, epoch, position), so that a run that was cut and resumed sees the same batches.
+Everything is drawn from (seed, epoch, position), so that a run that was cut and resumed sees the same batches,
+and so do several processes that share them.
 """
 
 import os
@@ -18,7 +19,35 @@ from dermoscope.data.crop import frame_matrix, warp
 from dermoscope.train.augment import Augmentation, augment
 from dermoscope.train.pictures import Pictures
 
-Batch = tuple[UInt8[np.ndarray, "batch size size 3"], Int[np.ndarray, " batch"]]
+
+@dataclass(frozen=True, eq=False)
+class Mix:
+    """What is laid over a batch (mixup, Zhang et al. 2018): `share` of the pictures themselves, the rest of these."""
+
+    share: float
+    pictures: UInt8[np.ndarray, "batch size size 3"]
+    labels: Int[np.ndarray, " batch"]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Pictures and the column of their diagnosis."""
+
+    pictures: UInt8[np.ndarray, "batch size size 3"]
+    labels: Int[np.ndarray, " batch"]
+    mix: Mix | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which part of an epoch is read: from batch `first` on, every `count`-th picture of a batch from `index` on."""
+
+    first: int = 0
+    index: int = 0
+    count: int = 1
+
+
+WHOLE = Part()
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,32 +111,53 @@ class Batches:
     def __len__(self) -> int:
         return max(1, len(self.source.cases) // self.batch)
 
-    def epoch(self, epoch: int, size: int) -> Iterator[Batch]:
-        """The batches of one epoch (as many draws as there are cases), cut to `size` px."""
-        rng = np.random.default_rng([self.seed, epoch])
-        drawn = _systematic(self.source.draw_shares(self.balance), len(self) * self.batch, rng)
-        preferred = rng.random(len(drawn)) < self.source.preferred_shares()[drawn]
-        other = rng.integers(1, np.maximum(2, self.source.copies[drawn]))
-        copy = np.where(preferred | (self.source.copies[drawn] < 2), 0, other)
-        picked = self.source.first[drawn] + copy
+    def epoch(self, epoch: int, size: int, part: Part = WHOLE, mixup: float = 0.0) -> Iterator[Batch]:
+        """The batches of one epoch (as many draws as there are cases), cut to `size` px; `mixup` is its alpha."""
+        picked, labels = self._drawn(epoch)
 
         def one(position: int) -> np.ndarray:
             own = np.random.default_rng([self.seed, epoch, position])
             return augment(self.source.pictures[picked[position]], size, self.augmentation, own)
 
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            waiting: deque[tuple[list[Future[np.ndarray]], np.ndarray]] = deque()
-            for number in range(len(self)):
-                rows = range(number * self.batch, (number + 1) * self.batch)
-                waiting.append(([pool.submit(one, r) for r in rows], self.source.labels[drawn[rows]]))
+            waiting: deque[tuple[dict[int, Future[np.ndarray]], np.ndarray, np.ndarray, float]] = deque()
+            for number in range(part.first, len(self)):
+                rows, others, share = self._rows(epoch, number, part, mixup)
+                needed = {int(r): pool.submit(one, int(r)) for r in dict.fromkeys([*rows, *others])}
+                waiting.append((needed, rows, others, share))
                 if len(waiting) > 4:
-                    yield _gathered(*waiting.popleft())
+                    yield _gathered(labels, *waiting.popleft())
             while waiting:
-                yield _gathered(*waiting.popleft())
+                yield _gathered(labels, *waiting.popleft())
+
+    def _drawn(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Picture and label of every position of an epoch."""
+        rng = np.random.default_rng([self.seed, epoch])
+        drawn = _systematic(self.source.draw_shares(self.balance), len(self) * self.batch, rng)
+        preferred = rng.random(len(drawn)) < self.source.preferred_shares()[drawn]
+        other = rng.integers(1, np.maximum(2, self.source.copies[drawn]))
+        copy = np.where(preferred | (self.source.copies[drawn] < 2), 0, other)
+        return self.source.first[drawn] + copy, self.source.labels[drawn]
+
+    def _rows(self, epoch: int, number: int, part: Part, mixup: float) -> tuple[np.ndarray, np.ndarray, float]:
+        """Positions of a batch that are read here, those laid over them (none without mixup), and the share."""
+        whole = np.arange(number * self.batch, (number + 1) * self.batch)
+        rows = whole[part.index :: part.count]
+        if mixup <= 0:
+            return rows, whole[:0], 1.0
+        rng = np.random.default_rng([self.seed, epoch, number, 1])
+        share = float(rng.beta(mixup, mixup))
+        return rows, rng.permutation(whole)[part.index :: part.count], share
 
 
-def _gathered(futures: list[Future[np.ndarray]], labels: np.ndarray) -> Batch:
-    return np.stack([f.result() for f in futures]), labels
+def _gathered(
+    labels: np.ndarray, pictures: dict[int, Future[np.ndarray]], rows: np.ndarray, others: np.ndarray, share: float
+) -> Batch:
+    def stacked(positions: np.ndarray) -> np.ndarray:
+        return np.stack([pictures[int(p)].result() for p in positions])
+
+    mix = Mix(share, stacked(others), labels[others]) if len(others) else None
+    return Batch(stacked(rows), labels[rows], mix)
 
 
 def _systematic(shares: Float[np.ndarray, " cases"], draws: int, rng: np.random.Generator) -> np.ndarray:

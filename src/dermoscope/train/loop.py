@@ -1,14 +1,10 @@
 """The training loop, read from top to bottom."""
 
 import copy
-import hashlib
-import json
-import os
-import pickle
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +14,33 @@ from jaxtyping import Float, Int, UInt8
 from torch.nn import functional as F
 
 from dermoscope.core.errors import TrainingError
-from dermoscope.train.batches import Batches, TrainingPictures
+from dermoscope.train import checkpoint
+from dermoscope.train.batches import Batch, Batches, Part, TrainingPictures
+from dermoscope.train.distributed import Training, check_share, joint_normalisation, processes
 from dermoscope.train.networks import Reader, build, only_head, parameter_groups
 from dermoscope.train.recipes import Phases, Recipe
 
 Progress = Callable[[str, int, int], None]
 Score = Callable[[Float[np.ndarray, "cases diagnoses"], Int[np.ndarray, " cases"]], dict[str, float]]
+
+SAVED_EVERY = 300.0
+"""Seconds after which a checkpoint is written in the middle of an epoch; one follows every epoch anyway."""
+
+_LOOKED_AT_EVERY = 50
+"""Steps after which the loss is looked at: each look waits for a GPU."""
+
+_NO_MEMORY = ("out of memory", "not enough memory", "allocate memory")
+
+
+@dataclass(frozen=True)
+class Told:
+    """Who is told how far a run is: `progress` (phase, done, total) after every step, `epoch` its line of the log."""
+
+    progress: Progress | None = None
+    epoch: Callable[[dict[str, Any]], None] | None = None
+
+
+SILENT = Told()
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,13 +101,26 @@ class Work:
     out: Path
     fingerprint: str
     monitor: Monitor | None
-    progress: Progress | None
+    told: Told
     log: list[dict[str, Any]]
+    saved_every: float
+    saved_at: float
 
     @property
     def kept(self) -> Reader:
         """The weights that count: averaged where the recipe averages."""
         return self.averaged.module if self.averaged is not None else self.reader
+
+
+@dataclass
+class Epoch:
+    """Where the loop stands: `number` in its stage, `overall` in the run, steps `done`, their summed loss."""
+
+    number: int
+    overall: int
+    done: int
+    total: torch.Tensor
+    began: float
 
 
 def fit(
@@ -101,40 +131,58 @@ def fit(
     *,
     start: Reader | None = None,
     monitor: Monitor | None = None,
-    progress: Progress | None = None,
+    told: Told = SILENT,
+    saved_every: float = SAVED_EVERY,
 ) -> Reader:
     """Train the recipe's network through the stages of `plan` and return it (averaged weights where it averages).
 
     `start` is a network to go on from; without it the backbone is built with its ImageNet weights and a new head.
-    `out` receives `checkpoint.pt` (replaced whole after every epoch) and `log.jsonl` (a line per epoch). A run that was
-    killed goes on from its last checkpoint when it is started again with the same recipe and data.
-    Raises TrainingError when the loss is no longer a number, or `out` belongs to another run.
+    `out` receives `checkpoint.pt` (replaced whole after every epoch, and within one after `saved_every` seconds) and
+    `log.jsonl` (a line per epoch). A run that was killed goes on from its last checkpoint when it is started again
+    with the same recipe and data, and ends with the same weights, bit for bit, on the same kind of machine.
+    Raises TrainingError when the loss is no longer a number, memory runs out, or `out` belongs to another run.
     """
     out.mkdir(parents=True, exist_ok=True)
-    fingerprint = _fingerprint(recipe, plan, data, start)
-    saved = _load_checkpoint(out, fingerprint)
-    if saved is not None:
-        _write_log(out, saved["log"])  # a kill between checkpoint and log leaves the log a line short
-    work = _begin(recipe, data, out, saved, start)
-    work.fingerprint, work.monitor, work.progress = fingerprint, monitor, progress
-    begun = 0
-    for number, stage in enumerate(plan):
-        if saved is None or saved["stage"] <= number:
-            resumed = saved if saved is not None and saved["stage"] == number else None
-            _run_stage(work, stage, number, begun, resumed)
-        begun += len(stage.sizes)
-    # with 16-bit arithmetic `prepare` replaces `forward` by one that casts: that must not reach the export
-    kept = work.accelerator.unwrap_model(work.kept, keep_fp32_wrapper=False)
-    return kept.to("cpu").eval()
+    check_share(recipe.batch, processes().num_processes)
+    expected = checkpoint.fingerprint(recipe, plan, data, start)
+    saved = checkpoint.load_checkpoint(out, expected)
+    if saved is not None and processes().is_main_process:
+        checkpoint.write_log(out, saved["log"])  # a kill between checkpoint and log leaves the log a line short
+    with _out_of_memory_told(out):
+        work = _begin(recipe, data, out, saved, start)
+        work.fingerprint, work.monitor, work.told, work.saved_every = expected, monitor, told, saved_every
+        begun = 0
+        for number, stage in enumerate(plan):
+            if saved is None or saved["stage"] <= number:
+                resumed = saved if saved is not None and saved["stage"] == number else None
+                _run_stage(work, stage, number, begun, resumed)
+            begun += len(stage.sizes)
+    return work.kept.to("cpu").eval()
+
+
+@contextmanager
+def _out_of_memory_told(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch's own error for it, on GPUs, is a RuntimeError
+        if isinstance(error, RuntimeError) and not any(words in str(error).lower() for words in _NO_MEMORY):
+            raise
+        raise TrainingError(
+            f"memory ran out; {checkpoint.last_good(out)}. A smaller batch or input needs less (--set batch=... or "
+            "--set phases=...), into another --out"
+        ) from error
 
 
 def _begin(
     recipe: Recipe, data: TrainingPictures, out: Path, saved: dict[str, Any] | None, start: Reader | None
 ) -> Work:
+    processes()
     from accelerate import Accelerator
     from accelerate.utils import set_seed
 
-    accelerator = Accelerator(mixed_precision="bf16" if torch.cuda.is_available() else "no")
+    gpu = torch.cuda.is_available()
+    sixteen = "bf16" if gpu and torch.cuda.is_bf16_supported() else "no"  # on a CPU it is slower, and less exact
+    accelerator = Accelerator(cpu=not gpu, mixed_precision=sixteen)
     set_seed(recipe.seed)
     if start is None:
         pretrained = recipe.pretrained and saved is None
@@ -147,84 +195,107 @@ def _begin(
             averaged.module.load_state_dict(saved["averaged"])
     batches = Batches(data, recipe.batch, recipe.balance, recipe.augmentation, recipe.seed)
     log = saved["log"] if saved is not None else []
-    return Work(recipe, accelerator, reader, averaged, batches, out, "", None, None, log)
+    return Work(recipe, accelerator, reader, averaged, batches, out, "", None, SILENT, log, 0.0, time.monotonic())
 
 
 def _run_stage(work: Work, stage: Stage, number: int, begun: int, resumed: dict[str, Any] | None) -> None:
     if stage.equal_average:
         _restart_average(work, resumed)
-    with only_head(work.reader.network) if stage.head_only else nullcontext():
+    with only_head(work.reader.network) if stage.head_only else nullcontext(), joint_normalisation(work.reader):
         optimiser = torch.optim.AdamW(parameter_groups(work.reader, work.recipe.weight_decay), lr=stage.rate)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, stage.rate, len(stage.sizes) * len(work.batches))
-        first = 0
         if resumed is not None:
-            first = resumed["epoch"]
             optimiser.load_state_dict(resumed["optimiser"])
             schedule.load_state_dict(resumed["schedule"])
-            torch.set_rng_state(resumed["random"])
-        prepared, optimiser, schedule = work.accelerator.prepare(work.reader, optimiser, schedule)
-        for epoch in range(first, len(stage.sizes)):
-            started = time.monotonic()
-            loss = _run_epoch(work, stage, epoch, begun, (prepared, optimiser, schedule))
-            line = {
-                "stage": stage.name,
-                "epoch": epoch + 1,
-                "size": stage.sizes[epoch],
-                "loss": round(loss, 5),
-                **_scores(work),
-            }
-            work.log.append({**line, "seconds": round(time.monotonic() - started, 2)})
-            _save_checkpoint(
-                work.out,
-                {
-                    "fingerprint": work.fingerprint,
-                    "stage": number,
-                    "epoch": epoch + 1,
-                    "reader": work.reader.state_dict(),
-                    "averaged": work.kept.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "schedule": schedule.state_dict(),
-                    "random": torch.get_rng_state(),
-                    "log": work.log,
-                },
-            )
+            checkpoint.restore_random(resumed["random"])
+        # the schedule stays as it is: accelerate would step it once for every process
+        model, optimiser = work.accelerator.prepare(Training(work.reader), optimiser)
+        for at in range(0 if resumed is None else resumed["epoch"], len(stage.sizes)):
+            epoch = _epoch_at(work, at, begun, resumed)
+            resumed = None
+
+            def save(stands: Epoch, whole: bool, *, parts: tuple[Any, Any] = (optimiser, schedule)) -> None:
+                _save(work, number, stands, whole, parts)
+
+            _run_epoch(work, stage, epoch, (model, optimiser, schedule), save)
 
 
-def _run_epoch(work: Work, stage: Stage, epoch: int, begun: int, prepared: tuple[Any, Any, Any]) -> float:
-    model, optimiser, schedule = prepared
-    device, batches = work.accelerator.device, work.batches
+def _epoch_at(work: Work, at: int, begun: int, resumed: dict[str, Any] | None) -> Epoch:
+    """An epoch at its beginning, or where the checkpoint left it."""
+    if resumed is None or not resumed["step"]:
+        return Epoch(at, begun + at, 0, torch.zeros((), device=work.accelerator.device), time.monotonic())
+    total = resumed["total"].to(work.accelerator.device)
+    return Epoch(at, begun + at, resumed["step"], total, time.monotonic() - resumed["seconds"])
+
+
+def _run_epoch(
+    work: Work, stage: Stage, epoch: Epoch, parts: tuple[Any, Any, Any], save: Callable[[Epoch, bool], None]
+) -> None:
+    model, optimiser, schedule = parts
+    batches, group, size = work.batches, processes(), stage.sizes[epoch.number]
     # frozen normalisation keeps its ImageNet statistics while only the head learns
     model.train(not stage.head_only)
-    total = torch.zeros((), device=device)
-    for done, (pictures, labels) in enumerate(batches.epoch(begun + epoch, stage.sizes[epoch]), start=1):
-        x = torch.from_numpy(pictures).to(device, non_blocking=True)
-        y = torch.from_numpy(labels).to(device, non_blocking=True)
+    part = Part(epoch.done, group.process_index, group.num_processes)
+    for batch in batches.epoch(epoch.overall, size, part, stage.mixup):
         with work.accelerator.autocast():
-            loss = _loss(work.reader, x, y, work.recipe.label_smoothing, stage.mixup)
+            loss = _loss(model, batch, work.accelerator.device, work.recipe.label_smoothing)
         work.accelerator.backward(loss)
         work.accelerator.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         schedule.step()
         optimiser.zero_grad()
+        epoch.done += 1
+        epoch.total += loss.detach()
         if work.averaged is not None:
-            before = epoch if stage.equal_average else begun + epoch
-            work.averaged.update(work.reader, step=before * len(batches) + done)
-        total += loss.detach()
-        if work.progress is not None:
-            work.progress(f"{stage.name}, epoch {epoch + 1} of {len(stage.sizes)}", done, len(batches))
-    mean = float(total) / len(batches)
+            before = epoch.number if stage.equal_average else epoch.overall
+            work.averaged.update(work.reader, step=before * len(batches) + epoch.done)
+        if work.told.progress is not None:
+            at = f"{stage.name}, epoch {epoch.number + 1} of {len(stage.sizes)}"
+            work.told.progress(at, epoch.done, len(batches))
+        if epoch.done % _LOOKED_AT_EVERY == 0:
+            _mean_loss(work, stage, epoch)
+        late = time.monotonic() - work.saved_at >= work.saved_every
+        if late and epoch.done < len(batches) and np.isfinite(float(epoch.total)):
+            save(epoch, False)
+    loss_of_all = round(_mean_loss(work, stage, epoch), 5)
+    line = {"stage": stage.name, "epoch": epoch.number + 1, "size": size, "loss": loss_of_all, **_scores(work)}
+    work.log.append({**line, "seconds": round(time.monotonic() - epoch.began, 2)})
+    save(epoch, True)
+    if work.told.epoch is not None:
+        work.told.epoch(work.log[-1])
+
+
+def _mean_loss(work: Work, stage: Stage, epoch: Epoch) -> float:
+    """Mean loss of the epoch so far, over all processes. Raises TrainingError when it is no number."""
+    mean = float(work.accelerator.reduce(epoch.total.clone(), "mean")) / epoch.done
     if not np.isfinite(mean):
-        path = work.out / "checkpoint.pt"
         raise TrainingError(
-            f"the loss became {mean} in {stage.name}, epoch {epoch + 1}; "
-            + (
-                f"the last good checkpoint is {path}"
-                if path.exists()
-                else f"no epoch was finished, {path} is not there"
-            )
-            + "; lower the rate (--set rate=... or --set head_rate=...) and train into another --out"
+            f"the loss became {mean} in {stage.name}, epoch {epoch.number + 1}; {checkpoint.last_good(work.out)}; "
+            "lower the rate (--set rate=... or --set head_rate=...) and train into another --out"
         )
     return mean
+
+
+def _save(work: Work, stage: int, epoch: Epoch, whole: bool, parts: tuple[Any, Any]) -> None:
+    work.saved_at = time.monotonic()
+    if not work.accelerator.is_main_process:
+        return
+    optimiser, schedule = parts
+    state = {
+        "fingerprint": work.fingerprint,
+        "stage": stage,
+        "epoch": epoch.number + 1 if whole else epoch.number,
+        "step": 0 if whole else epoch.done,
+        "total": epoch.total.cpu(),
+        "seconds": time.monotonic() - epoch.began,
+        "reader": work.reader.state_dict(),
+        "averaged": work.kept.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "schedule": schedule.state_dict(),
+        "random": checkpoint.random_state(),
+        "log": work.log,
+    }
+    checkpoint.save_checkpoint(work.out, state)
 
 
 def _averaged(reader: Reader, recipe: Recipe) -> Any:
@@ -246,15 +317,16 @@ def _restart_average(work: Work, resumed: dict[str, Any] | None) -> None:
     work.averaged.module.load_state_dict(kept)
 
 
-def _loss(reader: Reader, x: torch.Tensor, y: torch.Tensor, smoothing: float, mixup: float) -> torch.Tensor:
-    if mixup <= 0:
-        return F.cross_entropy(reader.logits(x), y, label_smoothing=smoothing)
-    share = float(torch.distributions.Beta(mixup, mixup).sample())
-    order = torch.randperm(len(x)).to(x.device)
-    mixed = share * x.float() + (1 - share) * x[order].float()
-    logits = reader.logits(mixed)
+def _loss(model: Any, batch: Batch, device: torch.device, smoothing: float) -> torch.Tensor:
+    def there(array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(array).to(device, non_blocking=True)
+
+    x, y, mix = there(batch.pictures), there(batch.labels), batch.mix
+    if mix is None:
+        return F.cross_entropy(model(x), y, label_smoothing=smoothing)
+    logits = model(mix.share * x.float() + (1 - mix.share) * there(mix.pictures).float())
     ours = F.cross_entropy(logits, y, label_smoothing=smoothing)
-    return share * ours + (1 - share) * F.cross_entropy(logits, y[order], label_smoothing=smoothing)
+    return mix.share * ours + (1 - mix.share) * F.cross_entropy(logits, there(mix.labels), label_smoothing=smoothing)
 
 
 @torch.inference_mode()
@@ -272,48 +344,9 @@ def logits_of(reader: Reader, pictures: UInt8[np.ndarray, "cases size size 3"], 
 
 
 def _scores(work: Work) -> dict[str, float | None]:
-    if work.monitor is None:
+    if work.monitor is None or not work.accelerator.is_main_process:
         return {}
     with work.accelerator.autocast():
         logits = logits_of(work.kept, work.monitor.pictures)
     found = work.monitor.score(logits, work.monitor.labels)
     return {name: round(value, 4) if np.isfinite(value) else None for name, value in found.items()}
-
-
-def _fingerprint(recipe: Recipe, plan: Sequence[Stage], data: TrainingPictures, start: Reader | None = None) -> str:
-    settings = json.dumps(replace(recipe, full={}).as_dict(), sort_keys=True)
-    ids = "\n".join(f"{c.image_id} {c.diagnosis}" for c in data.cases)
-    digest = hashlib.sha256(f"{settings}\n{plan}\n{ids}".encode())
-    if start is not None:  # a run that goes on from another network is another run
-        for tensor in start.state_dict().values():
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _load_checkpoint(out: Path, fingerprint: str) -> dict[str, Any] | None:
-    path = out / "checkpoint.pt"
-    if not path.exists():
-        return None
-    try:
-        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        theirs = saved["fingerprint"]
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
-        raise TrainingError(f"{path} is not a checkpoint ({type(error).__name__}); delete it to start anew") from None
-    if theirs != fingerprint:
-        raise TrainingError(f"{path} belongs to another recipe or other data: choose another --out, or delete it")
-    return saved
-
-
-def _save_checkpoint(out: Path, state: dict[str, Any]) -> None:
-    temporary = out / "checkpoint.pt.part"
-    torch.save(state, temporary)
-    with temporary.open("rb+") as written:
-        os.fsync(written.fileno())
-    temporary.replace(out / "checkpoint.pt")
-    _write_log(out, state["log"])
-
-
-def _write_log(out: Path, lines: Sequence[dict[str, Any]]) -> None:
-    log = out / "log.jsonl.part"
-    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    log.replace(out / "log.jsonl")

@@ -64,10 +64,14 @@ def _digest(path: Path) -> bytes:
         raise ImageError(f"{path}: cannot be opened ({error.strerror or error}); check the path") from None
 
 
-def _key(paths: Sequence[Path], size: int, threads: int) -> str:
-    with ThreadPoolExecutor(threads) as pool:
-        digests = list(pool.map(_digest, paths))
-    return hashlib.sha256(b"".join(digests) + f"{size}x{ROOM} v1".encode()).hexdigest()[:24]
+def digests(paths: Sequence[Path]) -> list[bytes]:
+    """SHA-256 of the content of each file. Raises ImageError for one that cannot be read."""
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        return list(pool.map(_digest, paths))
+
+
+def _key(paths: Sequence[Path], size: int) -> str:
+    return hashlib.sha256(b"".join(digests(paths)) + f"{size}x{ROOM} v1".encode()).hexdigest()[:24]
 
 
 def cached(paths: Sequence[Path], size: int, folder: Path, progress: Progress | None = None) -> Pictures:
@@ -75,9 +79,8 @@ def cached(paths: Sequence[Path], size: int, folder: Path, progress: Progress | 
 
     Raises ImageError for a file that cannot be read.
     """
-    threads = os.cpu_count() or 1
     folder.mkdir(parents=True, exist_ok=True)
-    key = _key(paths, size, threads)
+    key = _key(paths, size)
     stem = folder / f"pictures-{key}"
     index, data = stem.with_suffix(".json"), stem.with_suffix(".bin")
     if not (index.exists() and data.exists()):

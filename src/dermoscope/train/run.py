@@ -1,8 +1,7 @@
-"""A training run from cases to a finished bundle: fit, export, calibrate, set the thresholds, write the card."""
+"""A training run from cases to a finished bundle, and what it leaves in its folder (see `runs`)."""
 
-import datetime
+import hashlib
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,64 +9,76 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 
-from dermoscope.core.card import Card, DataUse
+from dermoscope.core.card import Figures, RunCard
 from dermoscope.core.cases import CaseSet
-from dermoscope.core.errors import InputError
-from dermoscope.core.prediction import Prediction
-from dermoscope.core.probabilities import Prior
-from dermoscope.core.taxonomy import Taxonomy
-from dermoscope.data.splits import Role, check_apart, sharpest_per_lesion, with_role
-from dermoscope.predict.bundle import FORMAT, Bundle, Manifest, save
+from dermoscope.core.errors import BundleError, DermoscopeError, InputError
+from dermoscope.core.taxonomy import ISIC2019, ISIC2019_TO_ISIC2018
+from dermoscope.core.truth import Truth
+from dermoscope.data.files import write_scores, write_truth
+from dermoscope.data.splits import Role, Split, check_apart, check_split, sharpest_per_lesion, with_role
+from dermoscope.evaluate.score import evaluate
+from dermoscope.predict.bundle import Bundle, load, save
 from dermoscope.predict.predictor import Predictor
-from dermoscope.predict.views import first_views
-from dermoscope.refine.calibrate import fit_calibration
-from dermoscope.refine.decision import fit_refer_at
-from dermoscope.refine.ood import fit_ood
-from dermoscope.train import export
+from dermoscope.train import runs
 from dermoscope.train.batches import TrainingPictures, plain, sampling_prior
-from dermoscope.train.loop import Monitor, Progress, fit, shipping_stages, stages
+from dermoscope.train.distributed import processes
+from dermoscope.train.finish import Parts, card, concerning, device_name, finish
+from dermoscope.train.loop import Monitor, Progress, Told, fit, shipping_stages, stages
 from dermoscope.train.networks import Reader, tune_allocator
-from dermoscope.train.pictures import cached
+from dermoscope.train.pictures import cached, digests
 from dermoscope.train.recipes import Recipe
 
-OOD_DIMENSIONS = 64
-"""Leading dimensions of the embedding in which strangeness is measured; fewer where there are few lesions."""
-
-REFER_SENSITIVITY = 0.95
-"""Share of malignant and premalignant lesions of the calibration role that the stored threshold refers."""
+SERVED = ("balanced_accuracy", "accuracy", "macro_average.auc", "MEL.auc")
+"""Figures of a run card under the bundle's default prior; those of `CALIBRATED` are under the calibration prior."""
+CALIBRATED = ("accuracy", "MEL.auc", "log_loss", "ece", "ece_if_perfect")
 
 
 @dataclass(frozen=True)
-class Parts:
-    """The cases of a run by what they are used for; no lesion stands in two of them."""
+class Job:
+    """What a run is given: recipe, cases, its folder, the cache of decoded pictures, and which split, if not the hash.
 
-    fitted: CaseSet
-    watched: CaseSet
-    calibration: CaseSet
+    `data_use` has `name`, `given` (name or path as asked for), `licence`, `citation` and `lacks` (joined by
+    semicolons) for the cards. `ship` goes on for shipping.
+    """
+
+    recipe: Recipe
+    cases: CaseSet
+    out: Path
+    cache: Path
+    split: Split | None
+    data_use: Mapping[str, str]
+    ship: bool
+
+    def divided(self, *roles: Role) -> Parts:
+        """The cases by what they are used for, trained on `roles`."""
+        return divide(self.cases, roles, self.split)
 
 
-def divide(cases: CaseSet, roles: Sequence[Role] = ("training",)) -> Parts:
+def divide(cases: CaseSet, roles: Sequence[Role] = ("training",), split: Split | None = None) -> Parts:
     """Cases with a diagnosis by role; what is watched after every epoch is empty when validation is trained on.
 
-    Raises LeakError when a lesion or patient stands on both sides, InputError when a part that is needed is empty (a
-    calibration part without anything to refer counts as that) or `roles` asks to train on calibration or test.
+    Roles are those of `split`, else of the hash of the lesion. Raises LeakError when a lesion or patient stands on
+    both sides, InputError when a part that is needed is empty (a calibration part without anything to refer counts as
+    that) or `roles` asks to train on calibration or test.
     """
     if set(roles) - {"training", "validation"}:
         raise InputError("only the roles training and validation may be trained on")
     known = cases.where(lambda c: c.diagnosis is not None and c.path is not None)
+    if split is not None:
+        check_split(known, split)
+    watched = sharpest_per_lesion(with_role(known, "validation", split=split))
     parts = Parts(
-        with_role(known, *roles),
-        sharpest_per_lesion(with_role(known, "validation")) if "validation" not in roles else replace(known, cases=()),
-        sharpest_per_lesion(with_role(known, "calibration")),
+        with_role(known, *roles, split=split),
+        watched if "validation" not in roles else replace(known, cases=()),
+        sharpest_per_lesion(with_role(known, "calibration", split=split)),
     )
     check_apart(fitted=parts.fitted, watched=parts.watched, calibration=parts.calibration)
-    check_apart(fitted=parts.fitted, test=with_role(known, "test"))
+    check_apart(fitted=parts.fitted, test=with_role(known, "test", split=split))
     for role, part in ((" or ".join(roles), parts.fitted), ("calibration", parts.calibration)):
         if not len(part):
             raise InputError(f"no case with a diagnosis and an image file has the role {role}; give more lesions")
-    if not any(parts.calibration.counts()[code] for code in _concerning(cases.taxonomy)):
+    if not any(parts.calibration.counts()[code] for code in concerning(cases.taxonomy)):
         raise InputError(
             "no malignant or premalignant case has the role calibration, and the threshold for referring is chosen on "
             "those; give more lesions"
@@ -75,49 +86,107 @@ def divide(cases: CaseSet, roles: Sequence[Role] = ("training",)) -> Parts:
     return parts
 
 
-def _concerning(taxonomy: Taxonomy) -> tuple[str, ...]:
-    return tuple(d.code for d in taxonomy.diagnoses if d.group != "benign")
-
-
 def train(
     recipe: Recipe,
     cases: CaseSet,
     out: Path,
     *,
-    ship: bool = False,
     cache: Path,
+    ship: bool = False,
     data_use: Mapping[str, str] | None = None,
+    split: Split | None = None,
     progress: Progress | None = None,
+    listener: runs.Listener | None = None,
 ) -> Bundle:
     """Run a recipe on the training role and leave a bundle in `out/chosen`; with `ship`, go on for shipping.
 
     The bundle in `out/chosen` has never seen the validation role: choices and its validation figures are made with it.
     `ship` continues the same network on training + validation and leaves that in `out/bundle`. A run that was cut goes
-    on where it stopped. `data_use` has `name`, `licence`, `citation` and `lacks` (joined by semicolons) for the card.
+    on where it stopped; one that is finished is only loaded. `runs` says what else `out` holds, `Job` what `data_use`
+    is. With several processes each calls this, and the first alone writes.
+
+    Raises TrainingError when another process is at `out`, it holds another run, memory runs out or the loss is no
+    number; else as `divide`.
     """
     tune_allocator()
     cv2.setNumThreads(1)  # a pool of threads feeds the loop; threads inside each call would only disturb them
-    parts = divide(cases, ("training",))
-    data = decoded(parts.fitted, recipe.size, cache, progress)
-    drawn = sampling_prior(data.labels, len(cases.taxonomy), recipe.balance)
+    group = processes()
+    first: bool = group.is_main_process
+    job = Job(recipe, cases, out, cache, split, data_use or {}, ship)
+    parts = job.divided("training")
+    with runs.sole(out, first=first):
+        diary = runs.open_diary(out, _card_of(job, parts, progress if first else None), writes=first)
+        done = _finished(job, diary.card)
+        if done is not None:
+            return done
+        diary.note(state="running", why="")
+        try:
+            if listener is not None and first:
+                listener.begin(out, diary.card)
+            bundle = _train(job, parts, diary, progress if first else None, listener)
+            diary.note(state="finished")
+            return bundle
+        except (DermoscopeError, KeyboardInterrupt) as error:
+            diary.note(state="stopped", why=str(error) or "interrupted")
+            raise
+        finally:
+            if listener is not None and first:
+                listener.end(diary.card)
+
+
+def _train(
+    job: Job, parts: Parts, diary: runs.Diary, progress: Progress | None, listener: runs.Listener | None
+) -> Bundle:
+    def epoch(line: dict[str, Any]) -> None:
+        diary.note()
+        if listener is not None and diary.writes:
+            listener.epoch(line)
+
+    told = Told(progress, epoch)
+    reader, drawn = _fitted(job, parts, told)
+    described = card(job.recipe, parts, ("training",), job.data_use)
+    bundle = _left(reader, job, parts, drawn, job.out / "chosen", described)
+    figures = _validated(bundle, parts, job, diary.writes)
+    diary.note(bundles={"chosen": bundle.sha256}, figures=figures)
+    if not (job.ship and shipping_stages(job.recipe)):
+        return bundle
+    parts = job.divided("training", "validation")
+    data = _decoded_once(parts.fitted, job, progress)
+    again = replace(job.recipe, seed=job.recipe.seed + 1)  # other draws than the first epochs had
+    reader = fit(again, shipping_stages(job.recipe), data, job.out / "ship-run", start=reader, told=told)
+    described = card(job.recipe, parts, ("training", "validation"), job.data_use)
+    described = described.model_copy(update={"run": {**described.run, "twin": bundle.sha256}})
+    shipped = _left(reader, job, parts, drawn, job.out / "bundle", described)
+    diary.note(bundles={"chosen": bundle.sha256, "bundle": shipped.sha256})
+    return shipped
+
+
+def _fitted(job: Job, parts: Parts, told: Told) -> tuple[Reader, np.ndarray]:
+    """The network that never saw validation, and the prior of the pictures that it was shown."""
+    recipe = job.recipe
+    data = _decoded_once(parts.fitted, job, told.progress)
+    drawn = sampling_prior(data.labels, len(job.cases.taxonomy), recipe.balance)
     if recipe.kind == "probe":
         from dermoscope.train.probe import fit_probe
 
-        reader = fit_probe(recipe, data, cache, progress)
-    else:
-        monitor = _monitor(parts.watched, recipe, drawn, cache)
-        reader = fit(recipe, stages(recipe), data, out / "chosen-run", monitor=monitor, progress=progress)
-    described = card(recipe, parts, ("training",), data_use or {})
-    bundle = save(finish(reader, recipe, parts, drawn, described), out / "chosen")
-    if not (ship and shipping_stages(recipe)):
-        return bundle
-    parts = divide(cases, ("training", "validation"))
-    data = decoded(parts.fitted, recipe.size, cache, progress)
-    again = replace(recipe, seed=recipe.seed + 1)  # other draws than the first epochs had
-    reader = fit(again, shipping_stages(recipe), data, out / "ship-run", start=reader, progress=progress)
-    described = card(recipe, parts, ("training", "validation"), data_use or {})
-    described = described.model_copy(update={"run": {**described.run, "twin": bundle.sha256}})
-    return save(finish(reader, recipe, parts, drawn, described), out / "bundle")
+        with processes().main_process_first():  # the others find the features that the first has cached
+            return fit_probe(recipe, data, job.cache, told.progress), drawn
+    monitor = _monitor(parts.watched, recipe, drawn, job.cache) if processes().is_main_process else None
+    return fit(recipe, stages(recipe), data, job.out / "chosen-run", monitor=monitor, told=told), drawn
+
+
+def _left(reader: Reader, job: Job, parts: Parts, drawn: np.ndarray, folder: Path, described: Any) -> Bundle:
+    """The finished bundle in its folder; the first process makes it, the others wait and read it."""
+    group = processes()
+    if group.is_main_process:
+        bundle = save(finish(reader, job.recipe, parts, drawn, described), folder)
+    group.wait_for_everyone()
+    return bundle if group.is_main_process else load(folder)
+
+
+def _decoded_once(cases: CaseSet, job: Job, progress: Progress | None) -> TrainingPictures:
+    with processes().main_process_first():
+        return decoded(cases, job.recipe.size, job.cache, progress)
 
 
 def decoded(cases: CaseSet, size: int, cache: Path, progress: Progress | None = None) -> TrainingPictures:
@@ -139,106 +208,85 @@ def _monitor(cases: CaseSet, recipe: Recipe, prior: np.ndarray, cache: Path) -> 
     return Monitor(pictures, data.labels, score_under_uniform(prior, cases.taxonomy))
 
 
-def finish(reader: Reader, recipe: Recipe, parts: Parts, drawn: np.ndarray, described: Card) -> Bundle:
-    """Export the network and fit on the calibration role what stands between its logits and an answer."""
-    raw = _uncalibrated(reader, recipe, parts, described)
-    taxonomy, codes = raw.taxonomy, raw.decision.codes
-    prediction = Predictor.load(raw).predict(parts.calibration)
-    labels = parts.calibration.labels
-    expected = np.log(raw.prior("calibration").values / np.maximum(drawn, 1e-4))
-    fitted = fit_calibration(prediction, labels, expected)
-    concern = fitted.apply(prediction).probabilities().of_codes(codes)
-    positive = np.isin(labels, [taxonomy.index(c) for c in codes]).astype(int)
-    refer_at = fit_refer_at(concern, positive, REFER_SENSITIVITY)
-    shares = ", ".join(f"{c} {v:.3f}" for c, v in zip(taxonomy.codes, raw.manifest.calibration_prior, strict=True))
-    prediction_text = (
-        f"Input {recipe.size} px, mean over {recipe.views} views. Probabilities are calibrated where diagnoses are as "
-        f"common as in the role calibration ({shares}), and shown under the prior {recipe.prior!r} unless another is "
-        "asked for; views and prior were chosen on validation for balanced accuracy. Among the figures, those that "
-        "begin with `calibration:` are under the calibration prior, those with `isic2018:` over its seven diagnoses, "
-        "the others under the default prior."
-    )
-    rule = (
-        f"Refer from a summed probability of {', '.join(codes)} of {refer_at:.4f} under the calibration prior (it "
-        f"refers at least {REFER_SENSITIVITY:.0%} of {positive.sum()} such lesions of the role "
-        "calibration), or when one of them is the most probable diagnosis under the prior shown; cannot assess what is "
-        "stranger than every image of that role, or too small."
-    )
-    return replace(
-        raw,
-        manifest=raw.manifest.model_copy(
-            update={
-                "temperature": fitted.temperature,
-                "bias": tuple(float(b) for b in fitted.bias),
-                "decision": {**raw.manifest.decision, "refer_at": refer_at},
-            }
-        ),
-        arrays={**raw.arrays, **_ood_arrays(raw, parts, prediction)},
-        card=described.model_copy(update={"decision": rule, "prediction": prediction_text}),
-    )
-
-
-def _uncalibrated(reader: Reader, recipe: Recipe, parts: Parts, described: Card) -> Bundle:
-    taxonomy = parts.fitted.taxonomy
-    weight, bias = export.head_weights(reader)
-    counts = np.array(list(parts.fitted.counts().values()))
-    held = np.array(list(parts.calibration.counts().values()))
-    calibration_prior = Prior.from_counts("calibration", taxonomy, np.maximum(held, 1))  # no share may be 0
-    manifest = Manifest(
-        format=FORMAT,
-        name=recipe.name,
-        taxonomy=taxonomy.name,
-        diagnoses=tuple((d.code, d.name, d.group) for d in taxonomy.diagnoses),
-        size=recipe.size,
-        views=first_views(recipe.views),
-        temperature=1.0,
-        bias=(0.0,) * len(taxonomy),
-        calibration_prior=tuple(calibration_prior.values),
-        training_counts=tuple(int(n) for n in np.maximum(counts, 1)),
-        default_prior=recipe.prior,
-        decision={"codes": _concerning(taxonomy), "refer_at": 0.5, "sensitivity": REFER_SENSITIVITY},
-        files={},
-    )
-    return Bundle(manifest, export.to_onnx(reader, recipe.size), {"head_weight": weight, "head_bias": bias}, described)
-
-
-def _ood_arrays(raw: Bundle, parts: Parts, calibration: Prediction) -> dict[str, np.ndarray]:
-    lesions = parts.fitted.one_per_lesion()
-    dimensions = min(OOD_DIMENSIONS, len(lesions) // 4)
-    if dimensions < 4:
-        return {}
-    training = Predictor.load(raw).predict(lesions, views=1)
-    if training.embedding is None or calibration.embedding is None:
-        return {}
-    found = fit_ood(training.embedding, lesions.labels, calibration.embedding, dimensions=dimensions)
-    return {f"ood_{name}": getattr(found, name) for name in ("centre", "projection", "means", "quantiles")}
-
-
-def card(recipe: Recipe, parts: Parts, roles: Sequence[Role], data_use: Mapping[str, str]) -> Card:
-    """The card of a run before anything is measured."""
-    settings: dict[str, Any] = json.loads(json.dumps(replace(recipe, full={}).as_dict()))
-    return Card(
-        name=recipe.name,
-        summary=f"{recipe.backbone} at {recipe.size} px, recipe {recipe.name}",
-        licence=data_use.get("weights_licence", data_use.get("licence", "not stated")),
-        intended_use="Research on dermoscopic images; not a medical device, no diagnosis without a physician.",
-        not_for=("clinical photographs", "lesions of nail, mucosa, palm or sole", "people under 18"),
-        not_in_training=tuple(item.strip() for item in data_use.get("lacks", "").split(";") if item.strip()),
-        data=(
-            DataUse(
-                name=data_use.get("name", "unnamed"),
-                licence=data_use.get("licence", "not stated"),
-                citation=data_use.get("citation", "not stated"),
-                roles=tuple(roles),
-                images=len(parts.fitted),
-                lesions=len(set(parts.fitted.groups)),
-                images_per_diagnosis=dict(parts.fitted.counts()),
-            ),
-        ),
+def _card_of(job: Job, parts: Parts, progress: Progress | None) -> RunCard:
+    """The card of a run that begins."""
+    known = job.cases.where(lambda c: c.diagnosis is not None and c.path is not None)
+    if progress is not None:
+        progress("checking the data", 0, 1)
+    data = {
+        "name": job.data_use.get("name", "unnamed"),
+        "given": job.data_use.get("given", ""),
+        "sha256": data_hash(known),
+        "images": len(known),
+        "lesions": len(set(known.groups)),
+        "split": job.split.sha256 if job.split else "hash of the lesion",
+        "training": len(parts.fitted),
+        "validation": len(parts.watched),
+        "calibration": len(parts.calibration),
+    }
+    if progress is not None:
+        progress("checking the data", 1, 1)
+    settings = json.loads(json.dumps(replace(job.recipe, full={}).as_dict()))
+    return RunCard(
+        name=job.recipe.name,
+        started=runs.now(),
+        changed=runs.now(),
+        seed=job.recipe.seed,
+        data=data,
         recipe=settings,
-        run={
-            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),
-            "torch": torch.__version__.split("+")[0],
-        },
+        code=runs.code_version(),
+        environment=runs.environment(device_name(), processes().num_processes),
+    )
+
+
+def data_hash(cases: CaseSet) -> str:
+    """SHA-256 over ids, labels, lesions, patients and the content of every file of the cases, whatever their order."""
+    files = digests([path for c in cases for path in (c.path, *c.copies) if path is not None])
+    lines, at = [], 0
+    for c in cases:
+        count = (c.path is not None) + len(c.copies)
+        content = " ".join(digest.hex() for digest in files[at : at + count])
+        lines.append(f"{c.image_id}\t{c.diagnosis}\t{c.lesion_id}\t{c.patient_id}\t{content}")
+        at += count
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def _finished(job: Job, before: RunCard) -> Bundle | None:
+    """The bundle of a run that has nothing left to do."""
+    which = "bundle" if job.ship and shipping_stages(job.recipe) else "chosen"
+    if before.state != "finished" or which not in before.bundles:
+        return None
+    try:
+        found = load(job.out / which)
+    except BundleError:
+        return None
+    return found if found.sha256 == before.bundles[which] else None
+
+
+def _validated(bundle: Bundle, parts: Parts, job: Job, writes: bool) -> tuple[Figures, ...]:
+    """What the bundle reaches on the validation role, and its predictions as files; empty where there is no case."""
+    if not len(parts.watched) or not writes:
+        return ()
+    predictor = Predictor.load(bundle)
+    prediction = predictor.predict(parts.watched)
+    served, calibrated = predictor.refine(prediction), predictor.refine(prediction, "calibration")
+    truth = Truth.from_cases(parts.watched)
+    write_scores(job.out / runs.SERVED, served)
+    write_scores(job.out / runs.CALIBRATED, calibrated)
+    write_truth(job.out / runs.TRUTH, truth)
+    found = evaluate(served, truth)
+    under = evaluate(calibrated, truth)
+    kept = {name: found[name] for name in SERVED if name in found}
+    kept |= {f"calibration:{name}": under[name] for name in CALIBRATED if name in under}
+    if bundle.taxonomy == ISIC2019:
+        merged = evaluate(served.merged(ISIC2019_TO_ISIC2018), truth.merged(ISIC2019_TO_ISIC2018))
+        kept["isic2018:balanced_accuracy"] = merged["balanced_accuracy"]
+    return (
+        Figures(
+            title="validation",
+            split=f"{job.data_use.get('name', 'unnamed')}, role validation, one image per lesion",
+            date=runs.now()[:10],
+            scorings=0,
+            estimates={name: e.as_dict() for name, e in kept.items()},
+        ),
     )

@@ -1,0 +1,240 @@
+"""Run folders: what a training run says of itself, to whoever continues, compares or reports it.
+
+run.json                              the run card (`core.card.RunCard`), replaced whole at every change
+chosen-run/, ship-run/                checkpoint.pt and log.jsonl (a line per epoch) of the two parts of a run
+chosen/                               the bundle that never saw the validation role: choices are made with it
+bundle/                               with `--ship`: the same network after some epochs on training + validation
+validation-predictions.csv            what `chosen` says of the validation role, under its default prior
+validation-predictions-calibration.csv                                          under the calibration prior
+validation-truth.csv                  and the truth
+
+Nothing here needs torch.
+"""
+
+import datetime
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol
+
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+
+from dermoscope import __version__
+from dermoscope.core.card import RunCard
+from dermoscope.core.errors import InputError, TrainingError, some
+from dermoscope.data.store import write_file
+
+CARD, LOCK = "run.json", ".lock"
+PARTS = ("chosen-run", "ship-run")
+SERVED, CALIBRATED, TRUTH = (
+    "validation-predictions.csv",
+    "validation-predictions-calibration.csv",
+    "validation-truth.csv",
+)
+_PACKAGES = ("torch", "torchvision", "timm", "accelerate", "numpy", "opencv-python-headless", "onnx", "onnxruntime")
+
+
+class Listener(Protocol):
+    """Who wants to hear of a run while it goes on."""
+
+    def begin(self, folder: Path, card: RunCard) -> None:
+        """The run begins, or goes on."""
+
+    def epoch(self, line: dict[str, Any]) -> None:
+        """An epoch is finished; its line of the log."""
+
+    def end(self, card: RunCard) -> None:
+        """The run is finished, or was stopped."""
+
+
+@dataclass
+class Diary:
+    """The card of a run in progress. `writes` is False in every process but the first."""
+
+    folder: Path
+    card: RunCard
+    writes: bool = True
+    begun: float = field(default_factory=time.monotonic)
+
+    def note(self, **changes: Any) -> RunCard:
+        """Change fields of the card, bring its times up to date, and write it."""
+        passed = time.monotonic() - self.begun
+        self.begun += passed
+        times = {"changed": now(), "seconds": round(self.card.seconds + passed, 1)}
+        self.card = RunCard.model_validate(self.card.model_dump() | times | changes)
+        if self.writes:
+            write_file(self.folder / CARD, (self.card.model_dump_json(indent=1) + "\n").encode())
+        return self.card
+
+
+def read_run(folder: Path | str) -> RunCard:
+    """The card of a run. Raises InputError, naming the file, where there is none or it is damaged."""
+    path = Path(folder) / CARD
+    try:
+        return RunCard.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); give a folder that `dermoscope train --out` wrote"
+        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise InputError(f"{path}: not a run card ({where}: {first['msg']}); train again into another folder") from None
+
+
+def find_runs(root: Path | str) -> list[Path]:
+    """Folders of runs: `root` itself, or what lies up to three levels below it; the newest first.
+
+    Raises InputError where there is no such folder.
+    """
+    base = Path(root)
+    if not base.is_dir():
+        raise InputError(f"{base}: no such folder; give the one that holds the runs")
+    found = [path.parent for depth in range(4) for path in base.glob("*/" * depth + CARD)]
+    return sorted(found, key=lambda folder: (folder / CARD).stat().st_mtime, reverse=True)
+
+
+def state_of(folder: Path, card: RunCard) -> str:
+    """`finished`, `stopped`, `running`, or `cut`: not finished, and no process is at it."""
+    if card.state != "running":
+        return card.state
+    if not (folder / LOCK).exists():
+        return "cut"
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            return "cut"
+    except Timeout:
+        return "running"
+    except OSError:  # a folder that may only be read
+        return "running"
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's epochs in order; `part` says whether they are of chosen-run or ship-run."""
+    lines = []
+    for part in PARTS:
+        path = folder / part / "log.jsonl"
+        if path.is_file():
+            lines += [{"part": part, **json.loads(line)} for line in path.read_text().splitlines()]
+    return lines
+
+
+@contextmanager
+def sole(folder: Path, *, first: bool = True) -> Iterator[None]:
+    """Inside, no other process trains into the folder; `first` is False in all processes of a run but one.
+
+    Raises TrainingError when another run is at it.
+    """
+    if not first:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise TrainingError(f"{folder}: another process trains into it; wait, or choose another --out") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def open_diary(folder: Path, card: RunCard, *, writes: bool = True) -> Diary:
+    """Begin the diary of a run, or go on with the one in the folder.
+
+    Raises TrainingError, naming what differs, when the folder holds a run of another recipe or other data.
+    """
+    if not (folder / CARD).exists():
+        return Diary(folder, card, writes)
+    before = read_run(folder)
+    differing = differences(before, card)
+    if differing:
+        told = some(f"{name}: {old!r} there, {new!r} now" for name, (old, new) in differing.items())
+        raise TrainingError(
+            f"{folder / CARD} belongs to another recipe or other data ({told}): choose another --out, or delete it"
+        )
+    code = card.code
+    if before.code != code:
+        earlier = {k: v for k, v in before.code.items() if k != "before"}
+        code = {**code, "before": [*before.code.get("before", []), earlier]}
+    kept = before.model_copy(update={"code": code, "environment": card.environment})
+    return Diary(folder, kept, writes)
+
+
+def differences(a: RunCard, b: RunCard) -> dict[str, tuple[Any, Any]]:
+    """Settings and data in which two runs differ: name -> (of a, of b)."""
+    ours = {**_flat(a.recipe), "data": a.data.get("sha256"), "split": a.data.get("split")}
+    theirs = {**_flat(b.recipe), "data": b.data.get("sha256"), "split": b.data.get("split")}
+    names = dict.fromkeys([*ours, *theirs])
+    return {n: (ours.get(n), theirs.get(n)) for n in names if ours.get(n) != theirs.get(n)}
+
+
+def settings_of(card: RunCard) -> dict[str, Any]:
+    """The recipe's settings under flat names, as `--set` takes them."""
+    return _flat(card.recipe)
+
+
+def _flat(settings: dict[str, Any], before: str = "") -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            out |= _flat(value, f"{before}{key}.")
+        else:
+            out[before + key] = value
+    return out
+
+
+def now() -> str:
+    """The time as run cards hold it."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def environment(device: str, processes: int) -> dict[str, Any]:
+    """Machine and packages: what may explain that two runs differ in the last bits."""
+    packages = {}
+    for name in _PACKAGES:
+        try:
+            packages[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count() or 1,
+        "device": device,
+        "processes": processes,
+        "packages": packages,
+    }
+
+
+@cache
+def code_version() -> dict[str, Any]:
+    """Version of dermoscope, SHA-256 of its sources, and the commit where it runs from a clone."""
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    found: dict[str, Any] = {"version": __version__, "sources": digest.hexdigest()[:16]}
+    commit = _git(package, "rev-parse", "HEAD")
+    if commit and _git(package, "ls-files", "__init__.py"):
+        found |= {"commit": commit, "changed": bool(_git(package, "status", "--porcelain", "--", "."))}
+    return found
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
