@@ -1,6 +1,8 @@
 """Public data sets: the catalog's statements, loading a small copy of each layout, and the real files."""
 
+import csv
 import os
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +10,9 @@ import pytest
 from PIL import Image
 
 from dermoscope.core.errors import InputError, TableError
-from dermoscope.core.taxonomy import ISIC2019
+from dermoscope.core.taxonomy import ISIC2018, ISIC2019
 from dermoscope.data.catalog import CATALOG, data_root, load
+from dermoscope.data.sets import HAM10000
 from dermoscope.data.tables import KNOWN_COLUMNS
 
 DATA = os.environ.get("DERMOSCOPE_DATA")
@@ -64,9 +67,30 @@ def test_every_entry_states_licence_citation_and_where_it_was_read() -> None:
         assert entry.licence
         assert entry.citation
         assert {"columns", "images", "licence", "citation"} <= entry.read_at.keys()
-        assert entry.columns.keys() <= KNOWN_COLUMNS.keys()
-        assert entry.optional <= set(entry.folders)
+        assert bool(entry.downloads) <= ("downloads" in entry.read_at)
+        assert bool(entry.lesions) <= ("lesions" in entry.read_at)
+        assert entry.reader_ran
+        for layout in entry.layouts:
+            assert layout.columns.keys() <= KNOWN_COLUMNS.keys()
+            assert layout.optional <= set(layout.folders)
         assert all(code in entry.taxonomy for codes in entry.holds.values() for code in codes)
+
+
+def test_what_is_fetched_is_a_layout_and_every_checksum_says_where_it_was_read() -> None:
+    for entry in CATALOG.values():
+        brought = {d.into for d in entry.downloads}
+        last = entry.layouts[-1]
+        for needed in (*last.folders, last.truth, *last.tables):
+            assert any(b == needed or b.startswith(needed + "/") or needed.startswith(b + "/") for b in brought)
+        for download in entry.downloads:
+            assert download.path.split("/")[0] in {"2017", "2018", "2019"}
+            assert bool(download.size or download.digest) == bool(download.read_at)
+            assert download.size is None or abs(download.size / download.roughly - 1) < 0.35
+
+
+def test_the_reserved_test_set_cannot_be_fetched() -> None:
+    paths = [d.path for entry in CATALOG.values() for d in entry.downloads]
+    assert not [p for p in paths if p.startswith("2018/") and "Test" in p]
 
 
 def test_ham10000_joins_two_sizes_and_eight_classes(root: Path) -> None:
@@ -120,13 +144,18 @@ def test_an_image_of_ham10000_without_a_label_is_named(root: Path) -> None:
 
 
 def test_what_is_missing_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match="no data set 'ham' in the catalog; it has ham10000, isic2017, isic2019"):
+    with pytest.raises(
+        InputError, match="no data set 'ham' in the catalog; it has ham10000, isic2018, isic2019, isic2017"
+    ):
         load("ham", root)
     (root / "isic2019/ISIC_2019_Training_GroundTruth.csv").unlink()
-    with pytest.raises(InputError, match=r"data set ham10000: .*GroundTruth\.csv missing; put the published files"):
+    with pytest.raises(
+        InputError, match=r"data set ham10000: .*GroundTruth\.csv missing; get it with `dermoscope data get"
+    ):
         load("ham10000", root)
     monkeypatch.delenv("DERMOSCOPE_DATA", raising=False)
-    with pytest.raises(InputError, match="set DERMOSCOPE_DATA to the folder that holds ham10000"):
+    monkeypatch.setenv("DERMOSCOPE_HOME", str(root / "home"))
+    with pytest.raises(InputError, match=r"`dermoscope data get NAME` fetches one \(ham.*set DERMOSCOPE_DATA to the"):
         load("ham10000")
     monkeypatch.setenv("DERMOSCOPE_DATA", str(root / "nowhere"))
     with pytest.raises(InputError, match=r"nowhere: not a folder; set DERMOSCOPE_DATA"):
@@ -137,6 +166,90 @@ def test_the_root_comes_from_the_environment(root: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("DERMOSCOPE_DATA", str(root))
     assert data_root() == root
     assert len(load("isic2017")) == 2
+
+
+def test_without_it_data_sets_lie_in_the_state_folder(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DERMOSCOPE_DATA", raising=False)
+    monkeypatch.setenv("DERMOSCOPE_HOME", str(root.parent))
+    root.rename(root.parent / "data")
+    assert data_root() == root.parent / "data"
+    assert len(load("isic2017")) == 2
+
+
+@pytest.fixture
+def challenge(root: Path) -> Path:
+    """The two images of HAM10000 as the challenges publish them, without the owner's table."""
+    (root / "ham10000/HAM10000_metadata.csv").unlink()
+    folder = root / "isic2018"
+    truth = folder / "ISIC2018_Task3_Training_GroundTruth/ISIC2018_Task3_Training_GroundTruth.csv"
+    truth.parent.mkdir(parents=True)
+    truth.write_text("image,MEL,NV,BCC,AKIEC,BKL,DF,VASC\nISIC_0024306,0,1,0,0,0,0,0\nISIC_0024307,0,0,0,1,0,0,0\n")
+    (folder / "ISIC2018_Task3_Training_LesionGroupings.csv").write_text(
+        "image,lesion_id,diagnosis_confirm_type\nISIC_0024306,HAM_0000550,serial imaging showing no change\n"
+        "ISIC_0024307,HAM_0003577,histopathology\n"
+    )
+    for stem in ("ISIC_0024306", "ISIC_0024307"):
+        picture(folder / f"ISIC2018_Task3_Training_Input/{stem}.jpg", (60, 45))
+    return root
+
+
+def test_ham10000_from_the_tables_of_the_challenges(challenge: Path) -> None:
+    nevus, scc = load("ham10000", challenge)
+    assert (scc.diagnosis, scc.diagnosis_original, scc.lesion_id) == ("SCC", "akiec", "HAM_0003577")
+    assert (scc.age, scc.sex, scc.site, scc.source) == (50.0, "male", "lower extremity", "ham10000")
+    assert (nevus.confirmed_by, scc.confirmed_by) == ("follow_up", "histo")
+    assert scc.path == challenge / "isic2018/ISIC2018_Task3_Training_Input/ISIC_0024307.jpg"
+    (challenge / "isic2018/ISIC2018_Task3_Training_Input/ISIC_0024306.jpg").unlink()
+    with pytest.raises(TableError, match=r"LesionGroupings\.csv: no image for 1 of 2 rows: ISIC_0024306"):
+        load("ham10000", challenge)
+
+
+def test_the_owners_table_beside_them_names_the_sources(challenge: Path) -> None:
+    (challenge / "ham10000/HAM10000_metadata.csv").write_text(HAM)
+    scc, nevus = load("ham10000", challenge)
+    assert (scc.source, nevus.source) == ("rosendahl", "vidir_molemax")
+    assert scc.path == challenge / "isic2018/ISIC2018_Task3_Training_Input/ISIC_0024307.jpg"
+    assert len(scc.copies) == 2
+
+
+def test_isic2018_has_the_seven_diagnoses_of_the_challenge(challenge: Path) -> None:
+    cases = load("isic2018", challenge)
+    assert cases.taxonomy is ISIC2018
+    assert [c.diagnosis for c in cases] == ["NV", "AKIEC"]
+    assert [c.lesion_id for c in cases] == ["HAM_0000550", "HAM_0003577"]
+
+
+def test_tables_that_do_not_speak_of_the_same_images(challenge: Path) -> None:
+    table = challenge / "isic2019/ISIC_2019_Training_Metadata.csv"
+    table.write_text("\n".join(line for line in METADATA.splitlines() if "0024307" not in line))
+    with pytest.raises(TableError, match=r"Metadata\.csv: no row for ISIC_0024307 of ISIC2018_Task3.*fetch both"):
+        load("ham10000", challenge)
+
+
+@needs_data
+def test_the_checksums_of_the_tables_are_those_of_their_content() -> None:
+    root = data_root()
+    sums = {Path(d.path).name: d for entry in CATALOG.values() for d in entry.downloads}
+
+    def published(name: str, rows: list[list[str]]) -> None:
+        data = "".join(",".join(row) + "\r\n" for row in rows).encode()
+        assert (len(data), f"sha256:{sha256(data).hexdigest()}") == (sums[name].size, sums[name].digest)
+
+    def rows_of(path: str) -> list[list[str]]:
+        return list(csv.reader((root / path).read_text().splitlines()))
+
+    header, *truth = rows_of("isic2019/ISIC_2019_Training_GroundTruth.csv")
+    published(
+        "ISIC_2019_Training_GroundTruth.csv", [header, *([r[0], *(f"{float(x):.1f}" for x in r[1:])] for r in truth)]
+    )
+    header, *about = rows_of("isic2019/ISIC_2019_Training_Metadata.csv")
+    published("ISIC_2019_Training_Metadata.csv", [header, *([r[0], r[1].removesuffix(".0"), *r[2:]] for r in about)])
+    (words,) = HAM10000.layouts[1].words.values()
+    told = {short: long for long, short in words.items()}
+    _, *ham = rows_of("ham10000/HAM10000_metadata.csv")
+    groups = sorted([image, lesion, told[how]] for lesion, image, _, how, *_ in ham)
+    header = ["image", "lesion_id", "diagnosis_confirm_type"]
+    published("ISIC2018_Task3_Training_LesionGroupings.csv", [header, *groups])
 
 
 @needs_data

@@ -1,177 +1,64 @@
-"""Public data sets as values: where their files lie, how their tables speak, what may be done with them.
+"""The catalog of public data sets (`data/sets.py`) and how its entries are found and read.
 
-Files are looked for under `$DERMOSCOPE_DATA` (or `root`), in one folder for each set. An address, count or licence
-stands here only with where it was read (`read_at`).
+Files are looked for under `$DERMOSCOPE_DATA` (or `root`), else where `dermoscope data get` puts them.
 """
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 
 from dermoscope.core.cases import CaseSet
-from dermoscope.core.errors import InputError, some
-from dermoscope.core.taxonomy import ISIC2019, Taxonomy
-from dermoscope.data.join import Files, Wording, join
-from dermoscope.data.tables import read_table
+from dermoscope.core.errors import InputError, TableError, some
+from dermoscope.data.dataset import DataSet, Layout
+from dermoscope.data.home import home
+from dermoscope.data.join import Files, Wording, image_key, join
+from dermoscope.data.sets import CATALOG
+from dermoscope.data.tables import Table, one_hot_labels, read_table
+
+__all__ = ["CATALOG", "Whereabouts", "data_root", "find", "load", "open_cases", "storage", "whereabouts"]
 
 ROOT_VARIABLE = "DERMOSCOPE_DATA"
 
 
 @dataclass(frozen=True)
-class DataSet:
-    """One public data set.
+class Whereabouts:
+    """Which layout of a set is whole below a root (None: none is), its image folders, and what the nearest lacks."""
 
-    `folders`, `truth` and `metadata` are relative to the root; the best copies of the images come first, and folders
-    in `optional` may be absent. `columns` maps fields to columns of `metadata`. `source` names the source of cases
-    whose table has no such column. `holds` names the diagnoses that a source can hold, where it cannot hold all. With
-    `partial` the tables also speak of images of other sets. `images` is how many labelled images the set has.
-    `lacks` says what a model that was trained on it alone has not seen, `weights_licence` the terms such a model
-    carries where they are stricter. `read_at` says, for each statement, where it was read.
-    """
-
-    name: str
-    title: str
-    folders: tuple[str, ...]
-    truth: str
-    metadata: str
-    columns: Mapping[str, str]
-    source: str
-    licence: str
-    citation: str
-    images: int
-    taxonomy: Taxonomy = ISIC2019
-    optional: frozenset[str] = frozenset()
-    holds: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    partial: bool = False
-    lacks: tuple[str, ...] = ()
-    weights_licence: str = ""
-    read_at: Mapping[str, str] = field(default_factory=dict)
+    layout: Layout | None
+    folders: tuple[Path, ...]
+    absent: tuple[str, ...]
 
 
-_ISIC2019_COLUMNS = {
-    "image": "image",
-    "age": "age_approx",
-    "site": "anatom_site_general",
-    "lesion": "lesion_id",
-    "sex": "sex",
-}
-_ISIC2019_TRUTH = "isic2019/ISIC_2019_Training_GroundTruth.csv"
-_ISIC2019_METADATA = "isic2019/ISIC_2019_Training_Metadata.csv"
-
-HAM10000 = DataSet(
-    name="ham10000",
-    title="HAM10000: 10,015 dermatoscopic images of 7,470 lesions, Vienna and Queensland",
-    folders=("ham10000-224", "ham10000"),
-    optional=frozenset({"ham10000-224"}),
-    truth=_ISIC2019_TRUTH,
-    metadata="ham10000/HAM10000_metadata.csv",
-    columns={
-        "image": "image_id",
-        "diagnosis": "dx",
-        "lesion": "lesion_id",
-        "age": "age",
-        "sex": "sex",
-        "site": "localization",
-        "source": "dataset",
-        "confirmed_by": "dx_type",
-    },
-    source="ham10000",
-    licence="CC BY-NC 4.0 (CC BY-NC-SA 4.0 in some deposits)",
-    citation=(
-        "Tschandl P, Rosendahl C, Kittler H. The HAM10000 dataset, a large collection of multi-source dermatoscopic "
-        "images of common pigmented skin lesions. Sci Data 5, 180161 (2018). doi:10.1038/sdata.2018.161; "
-        "data doi:10.7910/DVN/DBW86T. Eight-class labels: ISIC 2019 challenge (CC BY-NC 4.0)."
-    ),
-    images=10_015,
-    weights_licence="CC BY-NC-SA 4.0",
-    lacks=(
-        "invasive squamous cell carcinoma (its SCC is in situ)",
-        "nodular or amelanotic melanoma",
-        "lesions of nail and mucosa",
-        "dark skin (Fitzpatrick V and VI), but for a few",
-        "diagnoses beyond the eight of ISIC 2019",
-    ),
-    read_at={
-        "columns": "header of HAM10000_metadata.csv",
-        "images": "rows of HAM10000_metadata.csv",
-        "licence": "terms beside the files used in development; Dataverse doi:10.7910/DVN/DBW86T is the owner's page",
-        "citation": "Sci Data 5, 180161",
-    },
-)
-
-ISIC2017 = DataSet(
-    name="isic2017",
-    title="ISIC 2017 challenge: 2,745 dermoscopic images of other clinics, melanoma, nevus and benign keratosis only",
-    folders=("isic2017",),
-    truth=_ISIC2019_TRUTH,
-    metadata=_ISIC2019_METADATA,
-    columns=_ISIC2019_COLUMNS,
-    source="isic2017",
-    licence="CC0-1.0 (images), CC BY-NC 4.0 (labels, from ISIC 2019)",
-    citation=(
-        "Codella NCF, Gutman D, Celebi ME, et al. Skin Lesion Analysis Toward Melanoma Detection: A Challenge at the "
-        "2017 International Symposium on Biomedical Imaging (ISBI), hosted by the International Skin Imaging "
-        "Collaboration (ISIC). arXiv:1710.05006."
-    ),
-    images=2_745,
-    holds={"isic2017": frozenset({"MEL", "NV", "BKL"})},
-    partial=True,
-    read_at={
-        "columns": "header of ISIC_2019_Training_Metadata.csv",
-        "holds": "arXiv:1710.05006, section on part 3 (melanoma, seborrheic keratosis, benign nevus)",
-        "images": "ids of the image files found in ISIC_2019_Training_GroundTruth.csv",
-        "licence": "terms beside the files used in development",
-        "citation": "arXiv:1710.05006",
-    },
-)
-
-ISIC2019_SET = DataSet(
-    name="isic2019",
-    title="ISIC 2019 challenge, training: 25,331 dermoscopic images of HAM10000, BCN20000 and MSK",
-    folders=("isic2019",),
-    truth=_ISIC2019_TRUTH,
-    metadata=_ISIC2019_METADATA,
-    columns=_ISIC2019_COLUMNS,
-    source="isic2019",
-    licence="CC BY-NC 4.0",
-    citation=(
-        "Tschandl P et al. Sci Data 5, 180161 (2018); Codella NCF et al. arXiv:1710.05006; Combalia M et al. "
-        "BCN20000: Dermoscopic Lesions in the Wild. arXiv:1908.02288."
-    ),
-    images=25_331,
-    read_at={
-        "columns": "header of ISIC_2019_Training_Metadata.csv",
-        "images": "rows of ISIC_2019_Training_GroundTruth.csv",
-        "licence": "terms beside the files used in development",
-        "citation": "attribution asked for by the challenge of its users",
-    },
-)
-
-CATALOG: Mapping[str, DataSet] = MappingProxyType({d.name: d for d in (HAM10000, ISIC2017, ISIC2019_SET)})
+def find(name: str) -> DataSet:
+    """The catalog's entry. Raises InputError for an unknown name."""
+    entry = CATALOG.get(name)
+    if entry is None:
+        raise InputError(f"no data set {name!r} in the catalog; it has {', '.join(CATALOG)}")
+    return entry
 
 
 def load(name: str, root: Path | str | None = None) -> CaseSet:
     """The labelled cases of a public data set, in the order of its table; no image is opened.
 
-    `root` (default `$DERMOSCOPE_DATA`) holds the set's folders. `ham10000` has eight classes (ISIC 2019), `source` its
-    `dataset` column, `confirmed_by` its `dx_type`, `diagnosis_original` its `dx`; `path` is the copy in `ham10000-224`
-    (224 px, centre square) where there is one, and `copies` the others.
+    `root` (default: see `data_root`) holds the set's folders. `ham10000` has eight classes (ISIC 2019), `source` its
+    `dataset` column where there is HAM10000_metadata.csv, `confirmed_by` its `dx_type`, `diagnosis_original` its `dx`;
+    of an image in several sizes `path` is the copy as published, else the one in `ham10000-224` (224 px, centre
+    square), and `copies` are the others.
 
     Raises InputError for an unknown name, a root that is unset, or files that are missing; else as `data.readers`.
     """
-    entry = CATALOG.get(name)
-    if entry is None:
-        raise InputError(f"no data set {name!r} in the catalog; it has {', '.join(CATALOG)}")
+    entry = find(name)
     base = data_root(root)
-    folders = tuple(base / f for f in entry.folders if f not in entry.optional or (base / f).is_dir())
-    absent = [str(f) for f in folders if not f.is_dir()]
-    absent += [str(base / t) for t in (entry.truth, entry.metadata) if not (base / t).is_file()]
-    if absent:
-        raise InputError(f"data set {name}: {some(absent)} missing; put the published files there ({entry.citation})")
-    files = Files(folders, read_table(base / entry.truth), read_table(base / entry.metadata), entry.partial)
-    cases = join(files, Wording(entry.columns, {}, entry.taxonomy))
+    here = whereabouts(entry, base)
+    if here.layout is None:
+        get = f"get it with `dermoscope data get {name}`, or " if entry.downloads else ""
+        raise InputError(
+            f"data set {name}: {some(here.absent)} missing; {get}put the published files there ({entry.citation})"
+        )
+    layout = here.layout
+    files = Files(here.folders, read_table(base / layout.truth), _metadata(layout, base), layout.partial)
+    cases = join(files, Wording(layout.columns, {}, entry.taxonomy))
     told = (replace(c, source=c.source or entry.source, licence=entry.licence) for c in cases)
     return CaseSet(tuple(told), cases.taxonomy, entry.holds)
 
@@ -194,11 +81,69 @@ def open_cases(name_or_path: str) -> tuple[CaseSet, Mapping[str, str]]:
     return read_cases(name_or_path), {"name": Path(name_or_path).name}
 
 
-def data_root(root: Path | str | None = None) -> Path:
-    """The folder of the data sets: `root`, else `$DERMOSCOPE_DATA`. Raises InputError when there is none."""
+def storage(root: Path | str | None = None) -> Path:
+    """The folder that data sets are put into: `root`, else `$DERMOSCOPE_DATA`, else `data` under DERMOSCOPE_HOME."""
     chosen = root or os.environ.get(ROOT_VARIABLE)
-    if not chosen:
-        raise InputError(f"set {ROOT_VARIABLE} to the folder that holds {', '.join(CATALOG)}, or give it as root")
-    if not Path(chosen).is_dir():
-        raise InputError(f"{chosen}: not a folder; set {ROOT_VARIABLE} to the one that holds {', '.join(CATALOG)}")
-    return Path(chosen)
+    return Path(chosen) if chosen else home() / "data"
+
+
+def data_root(root: Path | str | None = None) -> Path:
+    """The folder of the data sets, as `storage` finds it. Raises InputError when there is none."""
+    chosen = storage(root)
+    if chosen.is_dir():
+        return chosen
+    names = ", ".join(CATALOG)
+    if root or os.environ.get(ROOT_VARIABLE):
+        raise InputError(f"{chosen}: not a folder; set {ROOT_VARIABLE} to the one that holds {names}")
+    raise InputError(
+        f"no data set here: `dermoscope data get NAME` fetches one ({names}), or set {ROOT_VARIABLE} to the folder "
+        f"that holds {names}"
+    )
+
+
+def whereabouts(entry: DataSet, base: Path) -> Whereabouts:
+    """Which layout of a set lies whole below `base`, as far as folders and tables show; no table is opened."""
+    nearest: tuple[str, ...] | None = None
+    for layout in entry.layouts:
+        folders = tuple(base / f for f in layout.folders if (base / f).is_dir())
+        needed = [f for f in layout.folders if f not in layout.optional] or ([] if folders else layout.folders[:1])
+        absent = [str(base / f) for f in needed if not (base / f).is_dir()]
+        absent += [str(base / t) for t in (layout.truth, *layout.tables) if not (base / t).is_file()]
+        if not absent:
+            return Whereabouts(layout, folders, ())
+        if nearest is None or len(absent) < len(nearest):
+            nearest = tuple(absent)
+    return Whereabouts(None, (), nearest or ())
+
+
+def _metadata(layout: Layout, base: Path) -> Table:
+    """The tables of a layout as one: rows of the first, with the columns that the others add."""
+    first, *others = (_told(read_table(base / t), layout) for t in layout.tables)
+    if not others:
+        return first
+    rows = {key: dict(row) for key, row in first.by_image({}, image_key).items()}
+    columns = list(first.columns)
+    for table in others:
+        fresh = [c for c in table.columns if c not in columns]
+        about = table.by_image({}, image_key)
+        silent = [key for key in rows if key not in about]
+        if silent:
+            raise TableError(f"{table.path}: no row for {some(silent)} of {first.path.name}; fetch both files again")
+        for key, row in rows.items():
+            row.update({c: about[key][c] for c in fresh})
+        columns += fresh
+    return Table(first.path, tuple(columns), tuple(rows.values()))
+
+
+def _told(table: Table, layout: Layout) -> Table:
+    """A table with its words replaced; a one-hot table becomes `image` and `dx`, in lower case as HAM10000 has it."""
+    taxonomy = table.one_hot_taxonomy()
+    if taxonomy:
+        labels = one_hot_labels(table.by_image({}, image_key), taxonomy, table.path)
+        rows = tuple({"image": key, "dx": code.lower()} for key, code in labels.items())
+        return Table(table.path, ("image", "dx"), rows)
+    words = {column: known for column, known in layout.words.items() if column in table.columns}
+    if not words:
+        return table
+    rows = tuple({c: words.get(c, {}).get(cell, cell) for c, cell in row.items()} for row in table.rows)
+    return replace(table, rows=rows)
