@@ -4,8 +4,12 @@ Both are made once per session. The network is the smallest that timm has, so th
 what the tests say of it holds for every network that the recipes can name.
 """
 
+import hashlib
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -108,3 +112,79 @@ def dermoscope(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         return Said(code if isinstance(code, int) else 0 if code is None else 1, said.out, said.err)
 
     return run
+
+
+class Bucket(ThreadingHTTPServer):
+    """A server of files on loopback that knows ranges and ETags; `faults` names what goes wrong, once per item.
+
+    `files` maps paths to bytes, `asked` lists (path, Range header or "") of every request, `pause` seconds lie between
+    the pieces of 64 KiB that a body is sent in.
+    """
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _BucketHandler)
+        self.files: dict[str, bytes] = {}
+        self.asked: list[tuple[str, str]] = []
+        self.faults: list[str] = []
+        self.pause = 0.0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def handle_error(self, *_: object) -> None:
+        """A client that was killed is no news."""
+
+
+class _BucketHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Bucket
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        path, wanted = self.path.lstrip("/"), self.headers.get("Range", "")
+        self.server.asked.append((path, wanted))
+        fault = self.server.faults.pop(0) if self.server.faults else ""
+        data = self.server.files.get(path)
+        if data is None or fault.isdecimal():
+            return self.answer(int(fault or 404), b"")
+        tag = f'"{hashlib.md5(data).hexdigest()}"'
+        headers = {} if fault == "no validator" else {"ETag": tag}
+        if fault == "web page":
+            headers["Content-Type"] = "text/html"
+        first = int(wanted.removeprefix("bytes=").rstrip("-") or 0)
+        fresh = self.headers.get("If-Range") == tag or fault == "ignores If-Range"
+        if not wanted or not fresh or fault == "ignores ranges":
+            return self.answer(200, data, headers, fault)
+        if first >= len(data):
+            return self.answer(416, b"", {"Content-Range": f"bytes */{len(data)}"})
+        headers["Content-Range"] = f"bytes {first}-{len(data) - 1}/{len(data)}"
+        return self.answer(206, data[first:], headers, fault)
+
+    def answer(self, status: int, data: bytes, headers: Mapping[str, str] = {}, fault: str = "") -> None:
+        lie = {"says more": 100, "says less": -100}.get(fault, 0)
+        self.send_response(status)
+        for key, value in {**headers, "Content-Length": str(len(data) + lie)}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        ends = len(data) // 2 if fault == "breaks off" else len(data)
+        for start in range(0, ends, 2**16):
+            self.wfile.write(data[start : min(start + 2**16, ends)])
+            time.sleep(self.server.pause)
+        if fault in ("breaks off", "says more", "says less"):
+            self.close_connection = True
+
+
+@pytest.fixture
+def bucket() -> Iterator[Bucket]:
+    """A server on loopback to fetch from."""
+    with Bucket() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
