@@ -25,19 +25,8 @@ from dermoscope.train.pictures import Pictures
 from dermoscope.train.recipes import DEFAULT
 
 LAUNCH = [
-    "-m",
-    "accelerate.commands.launch",
-    "--multi_gpu",
-    "--num_processes",
-    "2",
-    "--num_machines",
-    "1",
-    "--mixed_precision",
-    "no",
-    "--dynamo_backend",
-    "no",
-    "--num_cpu_threads_per_process",
-    "1",
+    *("-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"),
+    *("--mixed_precision", "no", "--dynamo_backend", "no", "--num_cpu_threads_per_process", "1"),
 ]
 
 # dropout draws its masks in each process; everything else is the same arithmetic in another order

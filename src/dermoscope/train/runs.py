@@ -99,7 +99,9 @@ def find_runs(root: Path | str) -> list[Path]:
     """
     base = Path(root)
     if not base.is_dir():
-        raise InputError(f"{base}: no such folder; give the one that holds the runs")
+        raise InputError(
+            f"{base}: no such folder; give the one that holds the runs (`dermoscope train --out {base}/NAME` makes one)"
+        )
     found = [path.parent for depth in range(4) for path in base.glob("*/" * depth + CARD)]
     return sorted(found, key=lambda folder: (folder / CARD).stat().st_mtime, reverse=True)
 
