@@ -10,7 +10,7 @@ ifneq ($(wildcard ../shared/data),)
 export DERMOSCOPE_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help setup demo run test check system train install-weights figures bench bench-check clean
+.PHONY: help setup demo run test check system train install-weights figures docs bench bench-check clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -63,6 +63,11 @@ install-weights: ## make the network of `make train` the bundled one (then: make
 
 figures: setup ## measure the bundled model and rewrite every figure; needs DERMOSCOPE_DATA
 	$(BIN)/dermoscope figures $(if $(wildcard $(OUT)/chosen),--chosen $(OUT)/chosen) $(if $(REASON),--reason "$(REASON)")
+
+docs: setup ## rewrite the generated reference and build the site into out/site
+	@$(BIN)/python tools/reference.py
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "out/site/index.html"
 
 bench: setup ## time what is claimed to be fast against what one would use instead
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
