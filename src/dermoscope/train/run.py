@@ -119,10 +119,10 @@ def train(
         done = _finished(job, diary.card)
         if done is not None:
             return done
+        if listener is not None and first:
+            listener.begin(out, diary.card)
         diary.note(state="running", why="")
         try:
-            if listener is not None and first:
-                listener.begin(out, diary.card)
             bundle = _train(job, parts, diary, progress if first else None, listener)
             diary.note(state="finished")
             return bundle

@@ -40,6 +40,7 @@ class MlflowListener:
         self._client: Any = None
         self._run = ""
         self._logged = 0
+        self._lost = False
 
     def begin(self, folder: Path, card: RunCard) -> None:
         """Create the run, or find the one that an earlier part of this run created."""
@@ -102,7 +103,10 @@ class MlflowListener:
         try:
             getattr(self._client, what)(self._run, *arguments, **more)
         except Exception as error:  # its stores raise errors of many libraries
-            warnings.warn(f"MLflow did not take {what}: {error}", RuntimeWarning, stacklevel=2)
+            if not self._lost:
+                said = f"MLflow did not take {what}, so its record of this run has gaps: {error}"
+                warnings.warn(said, RuntimeWarning, stacklevel=2)
+            self._lost = True
 
 
 def _tags(card: RunCard) -> dict[str, str]:
