@@ -34,3 +34,29 @@ def phases() -> Iterator[Callable[[str, int, int], None]]:
             shown.update(tasks[phase], completed=done, total=total)  # type: ignore[arg-type]
 
         yield report
+
+
+@contextmanager
+def transfers() -> Iterator[Callable[[str, int, int], None]]:
+    """The same for phases that are counted in bytes (a total of 0: not known), with their speed."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(20),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+    )
+    tasks: dict[str, int] = {}
+    with Progress(*columns, console=Console(stderr=True)) as shown:
+
+        def report(phase: str, done: int, total: int) -> None:
+            if phase not in tasks:
+                # what an earlier try left is no part of the speed of this one
+                tasks[phase] = shown.add_task(phase, total=total or None, completed=done)
+            shown.update(tasks[phase], completed=done, total=total or None)  # type: ignore[arg-type]
+
+        yield report

@@ -173,7 +173,9 @@ def _from_any(remote: Remote, part: Path, report: Report) -> str:
                 return url
             except _AbsentError as error:
                 absent.append(str(error))
-    raise DownloadError("; ".join(absent))
+    raise DownloadError(
+        f"{remote.name} cannot be fetched: {'; '.join(absent)}. Check the connection and try again later"
+    )
 
 
 def _persist(client: httpx.Client, url: str, part: Path, remote: Remote, report: Report) -> None:
@@ -183,14 +185,15 @@ def _persist(client: httpx.Client, url: str, part: Path, remote: Remote, report:
         try:
             return _transfer(client, url, part, remote, report)
         except (httpx.TransportError, _AgainError) as error:
-            idle = 0 if _size(part) > best else idle + 1
+            unreachable = isinstance(error, httpx.ConnectError)
+            idle = 0 if _size(part) > best else idle + (2 if unreachable else 1)
             best = max(best, _size(part))
             if isinstance(error, _AgainError) and error.stale:
                 forget(part)
             if idle >= TRIES:
                 raise _gave_up(url, part, error) from None
             asked = error.wait if isinstance(error, _AgainError) else 0.0
-            time.sleep(min(max(PAUSE * 2 ** max(idle - 1, 0), asked), 60.0))
+            time.sleep(min(max(PAUSE * 2 ** max(idle - 1, 0), asked), 2.0 if unreachable else 60.0))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise DownloadError(f"cannot fetch {url}: {error}") from None
 
@@ -199,8 +202,9 @@ def _gave_up(url: str, part: Path, error: Exception) -> DownloadError:
     state, have = _read_state(part), _size(part)
     why = f"{_host(url)}: {str(error) or type(error).__name__}"
     if not have:
-        kind = _AbsentError if isinstance(error, httpx.ConnectError) else DownloadError
-        return kind(f"{why}; nothing of {_name(url)} was kept: try again later")
+        if isinstance(error, httpx.ConnectError):
+            return _AbsentError(f"{_host(url)} is out of reach ({error})")
+        return DownloadError(f"{why}; nothing of {_name(url)} was kept: try again later")
     of = f" of {state.size:,}" if state and state.size else ""
     return DownloadError(
         f"{why}; {have:,}{of} bytes of {_name(url)} have arrived and are kept: "
@@ -251,7 +255,7 @@ def _refuse(response: httpx.Response, name: str) -> None:
         asked = response.headers.get("Retry-After", "")
         raise _AgainError(f"answered {status}", float(asked) if asked.isdecimal() else 0.0)
     if status not in (200, 206, 416):
-        raise _AbsentError(f"{host} answered {status} for {name}; see `dermoscope data list` for other ways")
+        raise _AbsentError(f"{host} answered {status}")
     if response.headers.get("Content-Type", "").startswith("text/html"):
         raise DownloadError(f"{host} answers with a web page instead of {name}; is there a login page in between?")
     if response.headers.get("Content-Encoding", "identity") != "identity":
