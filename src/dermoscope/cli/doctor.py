@@ -1,44 +1,48 @@
 """`dermoscope doctor`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from dermoscope.predict.health import Check
+
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False) -> None:
-    """Check the installation: packages, bundle, data and state folder. Exit code 1 when something needed is missing."""
+    """Check the installation and say what mends it. Exit code 1 when something needed is missing or damaged."""
     import json
-    import sys
-    from importlib.metadata import PackageNotFoundError, version
+    from dataclasses import asdict
 
-    from dermoscope import __version__
-    from dermoscope.core.errors import DermoscopeError
-    from dermoscope.data.catalog import CATALOG, load
-    from dermoscope.data.home import home
-    from dermoscope.predict.bundle import load as load_bundle
+    from dermoscope.predict.health import examine
 
-    checks: list[tuple[str, str, str]] = [("ok", "dermoscope", f"{__version__}, Python {sys.version.split()[0]}")]
-    for package, needed in (("onnxruntime", True), ("simplejpeg", False), ("torch", False), ("timm", False)):
-        try:
-            checks.append(("ok", package, version(package)))
-        except PackageNotFoundError:
-            what = "needed" if needed else {"simplejpeg": "slower JPEG"}.get(package, "no training")
-            checks.append(("fail" if needed else "absent", package, what))
-    try:
-        bundle = load_bundle()
-        checks.append(("ok", "bundle", f"{bundle.manifest.name} {bundle.sha256[:12]}, every file verified"))
-    except DermoscopeError as error:
-        checks.append(("fail", "bundle", str(error)))
-    for name in CATALOG:
-        try:
-            checks.append(("ok", f"data {name}", f"{len(load(name))} cases"))
-        except DermoscopeError as error:
-            checks.append(("absent", f"data {name}", str(error)))
-    checks.append(("ok", "state", str(home())))
+    checks = examine()
     if as_json:
-        print(json.dumps([{"state": s, "what": w, "detail": d} for s, w, d in checks], indent=1))
+        print(json.dumps([asdict(check) for check in checks], indent=1))
     else:
-        for state, what, detail in checks:
-            print(f"{state:7} {what:14} {detail}")
-    if any(state == "fail" for state, _, _ in checks):
+        _show(checks)
+    if any(check.state == "fail" for check in checks):
         raise typer.Exit(1)
+
+
+def _show(checks: "tuple[Check, ...]") -> None:
+    """A table of all checks, then the commands that mend what is not well, then a verdict."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, markup=False)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, max_width=34, overflow="fold")
+    table.add_column(overflow="fold")
+    group = ""
+    for check in checks:
+        if check.group != group and group:
+            table.add_row("", "", "")
+        group = check.group
+        table.add_row(check.state, check.what, check.detail)
+        if check.mend:
+            table.add_row("", "", f"-> {check.mend}")
+    console.print(table)
+    bad = sum(check.state == "fail" for check in checks)
+    print(f"\nMissing or damaged, and needed: {bad} (fail, above)." if bad else "\nAll that is needed is here.")
+    print("Research software: not a medical device, no diagnosis without a physician.")

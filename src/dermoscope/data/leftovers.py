@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from dermoscope.core.errors import InputError
 from dermoscope.data.unpack import REPLACED, UNPACKING
 
@@ -48,36 +50,18 @@ def sole_writer(root: Path) -> Iterator[None]:
 
     Raises InputError where another process holds it or the folder cannot be written.
     """
+    lock = FileLock(root / _LOCK, mode=0o644)
     try:
         root.mkdir(parents=True, exist_ok=True)
-        handle = os.open(root / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise InputError(f"{root}: another `dermoscope data get` is at work there; wait for it, or stop it") from None
     except OSError as error:
         raise InputError(f"{root}: cannot be written ({error.strerror}); choose another folder with --root") from None
     try:
-        if not _lock(handle):
-            raise InputError(f"{root}: another `dermoscope data get` is at work there; wait for it, or stop it")
         yield
     finally:
-        os.close(handle)
-
-
-def _lock(handle: int) -> bool:
-    """Lock an open file; the system lets go of it when the process ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        import msvcrt
-
-        try:
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        except OSError:
-            return False
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+        lock.release()
 
 
 def _found(folder: Path, depth: int) -> Iterator[Leftover]:
