@@ -117,7 +117,7 @@ def environment(folder: Path) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("DERMOSCOPE_", "PYTEST_"))}
     path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
     away = {"DERMOSCOPE_HOME": str(folder / ".home"), "DERMOSCOPE_ARCHIVE_URL": "http://127.0.0.1:9"}
-    return kept | away | {"PATH": path, "COLUMNS": "100"}
+    return kept | away | {"PATH": path, "COLUMNS": "100", "OMP_NUM_THREADS": "1"}  # two run side by side
 
 
 def _run(command: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":
