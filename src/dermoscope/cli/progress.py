@@ -1,12 +1,20 @@
-"""Progress bars with ETA, on standard error only."""
+"""Progress bars with ETA, on standard error only; lines of text where that is no terminal."""
 
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+SAID_EVERY = 30.0
+"""Seconds between two lines of one phase in a log."""
 
 
 @contextmanager
 def phases() -> Iterator[Callable[[str, int, int], None]]:
-    """A callback (phase, done, total) that shows one bar per phase."""
+    """A callback (phase, done, total) that shows one bar per phase, or writes lines where nobody sees a bar."""
+    if not sys.stderr.isatty():
+        yield lines()
+        return
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -60,3 +68,29 @@ def transfers() -> Iterator[Callable[[str, int, int], None]]:
             shown.update(tasks[phase], completed=done, total=total or None)  # type: ignore[arg-type]
 
         yield report
+
+
+def lines(every: float = SAID_EVERY) -> Callable[[str, int, int], None]:
+    """A callback that writes a line when a phase has begun and ended, and in between every so many seconds."""
+    begun: dict[str, float] = {}
+    said: dict[str, float] = {}
+
+    def report(phase: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        first = begun.setdefault(phase, now)
+        last = done >= total
+        if phase in said and not last and now - said[phase] < every:
+            return
+        if last and now - first < 1 and phase in said:
+            return
+        said[phase] = now
+        passed = now - first
+        left = f", {_clock(passed / done * (total - done))} to go" if 0 < done < total and passed >= 1 else ""
+        print(f"{phase}: {done:,} of {total:,}, {_clock(passed)}{left}", file=sys.stderr, flush=True)
+
+    return report
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02}"
