@@ -1,7 +1,5 @@
-"""What an installation has and lacks."""
+"""Bundle, data sets and disk, well and otherwise."""
 
-import re
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -9,9 +7,8 @@ import pytest
 from dermoscope.data import fetch
 from dermoscope.predict import bundle as bundles
 from dermoscope.predict import health
-from dermoscope.predict.health import PACKAGES, Check, examine
-
-ROOT = Path(__file__).parents[2]
+from dermoscope.predict.health import examine
+from dermoscope.predict.installed import Check
 
 
 @pytest.fixture(autouse=True)
@@ -27,42 +24,9 @@ def of(checks: object, what: str) -> Check:
     return check
 
 
-def test_the_packages_are_those_of_the_project_file() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = {"plain": project["dependencies"], **project["optional-dependencies"]}
-    for extra, listed in PACKAGES.items():
-        assert set(listed) == {re.match(r"[\w.-]+", line)[0] for line in extras[extra]}  # type: ignore[index]
-
-
 def test_nothing_is_written(elsewhere: Path) -> None:
     examine()
     assert not elsewhere.exists()
-
-
-@pytest.mark.parametrize(
-    ("package", "state", "cost"),
-    [
-        ("onnxruntime", "fail", "dermoscope does not work without it"),
-        ("simplejpeg", "absent", "JPEG files are read more slowly"),
-        ("timm", "absent", "no training"),
-        ("weasyprint", "absent", "no figures and no PDF in reports"),
-        ("mlflow-skinny", "absent", "runs are not logged to MLflow"),
-    ],
-)
-def test_what_an_absent_package_costs_and_what_mends_it(
-    package: str, state: str, cost: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(health, "_version", lambda name: None if name == package else "1.0")
-    checks = tuple(health.packages())
-    found = of(checks, package)
-    assert (found.state, found.detail) == (state, f"not installed: {cost}")
-    extra = next(extra for extra, names in PACKAGES.items() if package in names)
-    wanted = "'.'" if extra == "plain" else f"'.[{extra}]'"
-    assert found.mend.startswith(f"cd {ROOT} && ")
-    assert found.mend.endswith(f"-m pip install -c constraints.txt -e {wanted}")
-    assert sorted(c.what for c in checks if c.state == "ok") == sorted(PACKAGES.keys() - {extra})
-    monkeypatch.setattr(health, "_clone", lambda: None)
-    assert of(health.packages(), package).mend.endswith(f"-m pip install 'dermoscope{wanted[2:-1]}'")
 
 
 def test_the_terms_of_the_weights(bundle: bundles.Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +37,7 @@ def test_the_terms_of_the_weights(bundle: bundles.Bundle, monkeypatch: pytest.Mo
 
 def test_damaged_weights_are_mended_as_they_were_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inside, copied = tmp_path / "weights/default", tmp_path / ".venv/lib/site-packages/weights"
-    monkeypatch.setattr(health, "_clone", lambda: tmp_path)
+    monkeypatch.setattr(health, "clone", lambda: tmp_path)
     for folder, command in ((inside, "checkout -- weights/default"), (copied, "--force-reinstall --no-deps ./weights")):
         folder.mkdir(parents=True)
         monkeypatch.setattr(health, "find", lambda folder=folder: folder)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from dermoscope.predict.health import Check
+    from dermoscope.predict.installed import Check
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False) -> None:
@@ -13,9 +13,13 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the check
     import json
     from dataclasses import asdict
 
-    from dermoscope.predict.health import examine
+    from dermoscope.predict.installed import environment, packages
 
-    checks = examine()
+    checks = (*environment(), *packages())
+    if not any(check.state == "fail" for check in checks):  # the rest cannot be looked at without the packages
+        from dermoscope.predict.health import examine
+
+        checks += examine()
     if as_json:
         print(json.dumps([asdict(check) for check in checks], indent=1))
     else:
