@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Training runs: list, show and compare them.", rich_markup_mode=None)
 
 _ROOT = Path("runs")
-_SHOWN = (
-    ("isic2018:balanced_accuracy", "balanced accuracy, 7"),
-    ("balanced_accuracy", "balanced accuracy, 8"),
+SHOWN = (
+    ("isic2018:balanced_accuracy", "balanced accuracy, seven diagnoses"),
+    ("balanced_accuracy", "balanced accuracy, all diagnoses"),
     ("calibration:MEL.auc", "melanoma AUC"),
     ("calibration:log_loss", "log-loss"),
 )
+"""Figures of a run card that the terminal shows, and how it calls them."""
+
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -50,17 +52,21 @@ def list_runs(
         print(f"no runs below {root}; dermoscope train --out {root}/NAME makes one")
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("run", "recipe", "state", "begun (UTC)", "took", _SHOWN[0][1], _SHOWN[2][1]):
-        table.add_column(heading, overflow="fold")
+    table.add_column("run", overflow="fold")
+    for heading in ("recipe", "state", "begun", "took", "balanced accuracy", "melanoma AUC"):
+        table.add_column(heading, no_wrap=True)
     for folder, card in found:
-        figures = [_estimate(card, name) for name in (_SHOWN[0][0], _SHOWN[2][0])]
-        shown = [e.text() if e else "" for e in figures]
+        figures = [_estimate(card, name) for name in (SHOWN[0][0], SHOWN[2][0])]
+        shown = [e.text().replace("0.", ".") if e else "" for e in figures]
         state = state_of(folder, card)
         took = _duration(card.seconds)
-        table.add_row(str(folder), card.name, state, card.started[:16].replace("T", " "), took, *shown)
+        table.add_row(str(folder.relative_to(root)), card.name, state, card.started[:10], took, *shown)
     console = Console(highlight=False)
     console.print(table)
-    console.print("Figures: validation role, one image per lesion, 95 % intervals.", style="dim")
+    console.print(
+        "Figures: role validation, one image per lesion, 95 % intervals; balanced accuracy over seven diagnoses.",
+        style="dim",
+    )
 
 
 @app.command()
@@ -139,7 +145,7 @@ def _facts(card: "RunCard") -> dict[str, str]:
     resumed = len(code.get("before", []))
     return {
         "begun": f"{card.started}, took {_duration(card.seconds)}",
-        "data": f"{data['name']}: {data['images']:,} images of {data['lesions']:,} lesions ({data['sha256'][:12]})",
+        "data": f"{data.get('given') or data['name']}: {data['images']:,} images of {data['lesions']:,} lesions ({data['sha256'][:12]})",
         "roles": f"training {data['training']:,}, validation {data['validation']:,}, calibration "
         f"{data['calibration']:,} images; split: {data['split'][:18]}",
         "code": f"dermoscope {code['version']}, sources {code['sources']}{commit}"
@@ -224,4 +230,6 @@ def _short(value: object) -> str:
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min" if minutes >= 10 else f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -76,6 +76,7 @@ def train(
 def _tell(out: Path, folder: str, bundle: "Bundle", as_json: bool) -> None:
     import json
 
+    from dermoscope.cli.runs import SHOWN
     from dermoscope.train.runs import read_run
 
     where = out / folder
@@ -86,9 +87,9 @@ def _tell(out: Path, folder: str, bundle: "Bundle", as_json: bool) -> None:
         print(json.dumps({"bundle": str(where), "sha256": bundle.sha256, "recipe": recipe, "validation": validation}))
         return
     print(f"bundle {where} ({len(bundle.graph) / 1e6:.1f} MB, {bundle.sha256[:12]})")
-    for name in ("isic2018:balanced_accuracy", "balanced_accuracy", "calibration:MEL.auc"):
+    for name, label in SHOWN:
         if figures and name in figures[0].estimates:
             e = figures[0].get(name)
-            print(f"validation {name.rpartition(':')[2]:18} {e.text()}  ({e.n:,} {e.unit}s, {name.partition(':')[0]})")
+            print(f"{label:36} {e.text()}  ({e.n:,} {e.unit}s of the role validation)")
     print(f"next: dermoscope classify IMAGES --bundle {where}")
     print(f"      dermoscope report {out}")
