@@ -53,14 +53,13 @@ def list_runs(
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("run", overflow="fold")
-    for heading in ("recipe", "state", "begun", "took", "balanced accuracy", "melanoma AUC"):
+    for heading in ("recipe", "state", "begun", "balanced accuracy", "melanoma AUC"):
         table.add_column(heading, no_wrap=True)
     for folder, card in found:
         figures = [_estimate(card, name) for name in (SHOWN[0][0], SHOWN[2][0])]
         shown = [e.text().replace("0.", ".") if e else "" for e in figures]
         state = state_of(folder, card)
-        took = _duration(card.seconds)
-        table.add_row(str(folder.relative_to(root)), card.name, state, card.started[:10], took, *shown)
+        table.add_row(str(folder.relative_to(root)), card.name, state, card.started[:10], *shown)
     console = Console(highlight=False)
     console.print(table)
     console.print(
