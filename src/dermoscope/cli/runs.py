@@ -144,7 +144,8 @@ def _facts(card: "RunCard") -> dict[str, str]:
     resumed = len(code.get("before", []))
     return {
         "begun": f"{card.started}, took {_duration(card.seconds)}",
-        "data": f"{data.get('given') or data['name']}: {data['images']:,} images of {data['lesions']:,} lesions ({data['sha256'][:12]})",
+        "data": f"{data.get('given') or data['name']}: {data['images']:,} images of {data['lesions']:,} lesions "
+        f"({data['sha256'][:12]})",
         "roles": f"training {data['training']:,}, validation {data['validation']:,}, calibration "
         f"{data['calibration']:,} images; split: {data['split'][:18]}",
         "code": f"dermoscope {code['version']}, sources {code['sources']}{commit}"
