@@ -84,7 +84,7 @@ def _section(nav: list[Any], folder: str) -> list[Any]:
     for item in nav:
         if isinstance(item, dict):
             for pages in item.values():
-                if any(isinstance(p, str) and posixpath.dirname(p) == folder for p in pages):
+                if isinstance(pages, list) and folder in {posixpath.dirname(p) for p in pages if isinstance(p, str)}:
                     return pages
     made: list[Any] = []
     nav.append({folder.rpartition("/")[2].capitalize() or "More": made})

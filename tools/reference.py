@@ -6,6 +6,7 @@ Python files are read, not imported: what is described needs not be installed.
 """
 
 import ast
+import copy
 import inspect
 import re
 from collections.abc import Iterable, Iterator
@@ -127,7 +128,7 @@ def _public_names() -> dict[str, str]:
 def _public_row(name: str, module: str) -> tuple[str, str, str]:
     node, said = next((n, d) for n, d in _definitions(_tree(module)) if _name(n) == name)
     anchor = _anchor(name) if not isinstance(node, ast.AnnAssign | ast.Assign) else _anchor(f"dermoscope.{module}")
-    return f"[`{name}`](#{anchor})", f"`dermoscope.{module}`", _first(said)
+    return f"[`{name}`](#{anchor})", f"`{module}`", _first(said)
 
 
 def _module(module: str, wanted: set[str] | None) -> list[str]:
@@ -161,10 +162,14 @@ def _definition(node: ast.ClassDef | ast.FunctionDef) -> str:
 
 
 def _method(node: ast.FunctionDef) -> str:
+    """How a method is called: its name and what it takes, without types."""
     if any(ast.unparse(d).rpartition(".")[2] in ("property", "cached_property") for d in node.decorator_list):
         return node.name
-    copy = ast.FunctionDef(**{f: getattr(node, f, None) for f in node._fields})
-    return _signature(copy).removeprefix("def ").replace("(self, ", "(").replace("(self)", "()").replace("(cls, ", "(")
+    taken = copy.deepcopy(node.args)
+    for argument in (*taken.posonlyargs, *taken.args, taken.vararg, *taken.kwonlyargs, taken.kwarg):
+        if argument is not None:
+            argument.annotation = None
+    return f"{node.name}({re.sub(r'^(self|cls)(, )?', '', ast.unparse(taken))})"
 
 
 def _signature(node: ast.FunctionDef) -> str:
@@ -185,7 +190,11 @@ def _broken(signature: str, most: int = 100) -> str:
             parts.append(inside[cut : at + 1].strip())
             cut = at + 1
     parts.append(f"{inside[cut:].strip()},")
-    return "\n".join([f"{head}(", *(f"    {part}" for part in parts), f") -> {returns}"])
+    return "\n".join([f"{head}(", *(f"    {_spaced(part)}" for part in parts), f") -> {returns}"])
+
+
+def _spaced(part: str) -> str:
+    return re.sub(r"^(\w+: [^=]+)=", r"\1 = ", part)
 
 
 def recipes() -> str:
@@ -254,7 +263,11 @@ def _name(node: ast.stmt) -> str:
 
 def _paragraphs(text: str | None) -> str:
     """A docstring as Markdown: indented parts become code, the rest stays."""
-    return re.sub(r">>> .*(?:\n.*\S.*)*", lambda found: _code(found[0]), inspect.cleandoc(text or "")).strip()
+    return re.sub(r">>> .*(?:\n.*\S.*)*", _doctest, inspect.cleandoc(text or "")).strip()
+
+
+def _doctest(found: "re.Match[str]") -> str:
+    return _code(re.sub(r" *# doctest: .*", "", found[0]))
 
 
 def _first(text: str | None) -> str:
