@@ -125,12 +125,20 @@ def compare(
         console.print(f"* {remark}", style="yellow", markup=False)
     console.print("[bold]What differs[/bold]")
     console.print(_table(["", *map(str, runs)], [[n, *map(_short, v)] for n, v in found.settings.items()]))
-    console.print("\n[bold]Validation[/bold]")
+    console.print("\n[bold]Validation[/bold], with 95 % intervals; calibration: under the calibration prior")
     console.print(_table(["", *map(str, runs)], [[n, *map(_text, v)] for n, v in found.figures.items()]))
     if found.differences:
+        labels = dict(SHOWN)
         console.print(f"\n[bold]Against {runs[0]}, on the same lesions[/bold]")
         rows = [
-            [d.run, d.metric, _signed(d.estimate), f"{d.p_value:.3f}", f"{d.p_holm:.3f}"] for d in found.differences
+            [
+                Path(d.run).name,
+                labels.get(d.metric, d.metric),
+                _signed(d.estimate),
+                f"{d.p_value:.3f}",
+                f"{d.p_holm:.3f}",
+            ]
+            for d in found.differences
         ]
         console.print(_table(["run", "figure", "difference", "p", "p (Holm)"], rows))
 

@@ -1,12 +1,21 @@
 """`dermoscope train`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from dermoscope.predict.bundle import Bundle
+
+
+SplitFile = Annotated[
+    Path | None, typer.Option(help="Roles from a file of `dermoscope data split`, not from the hash of the lesion.")
+]
+Mlflow = Annotated[
+    bool | None,
+    typer.Option("--mlflow/--no-mlflow", help="Log to MLflow; by default where MLFLOW_TRACKING_URI is set."),
+]
 
 
 def train(
@@ -18,59 +27,56 @@ def train(
     ] = False,
     full: Annotated[bool, typer.Option(help="The recipe's longer form, for those with a GPU.")] = False,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change a setting: --set rate=5e-4.")] = None,
-    split: Annotated[
-        Path | None, typer.Option(help="Roles from a file of `dermoscope data split`, not from the hash of the lesion.")
-    ] = None,
-    mlflow: Annotated[
-        bool | None,
-        typer.Option("--mlflow/--no-mlflow", help="Log to MLflow; by default where MLFLOW_TRACKING_URI is set."),
-    ] = None,
+    split: SplitFile = None,
+    mlflow: Mlflow = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train a recipe on a data set and write a bundle. A run that was cut goes on when the command is repeated.
 
     Several processes: accelerate-launch --multi_gpu --num_processes 2 -m dermoscope.cli.main train ...
     """
+    _needed()
     from contextlib import nullcontext
 
     from dermoscope.cli.progress import phases
-    from dermoscope.core.errors import MissingDependencyError, RecipeError
     from dermoscope.data.catalog import open_cases
     from dermoscope.data.home import home
     from dermoscope.data.splits import read_split
+    from dermoscope.train.distributed import processes
+    from dermoscope.train.recipes import recipe as find_recipe
+    from dermoscope.train.run import train as run
+    from dermoscope.train.tracking import listener
+
+    chosen = find_recipe(recipe)
+    chosen = (chosen.with_full() if full else chosen).with_settings(_pairs(settings or []))
+    more: dict[str, Any] = {"split": read_split(split) if split else None, "listener": listener(mlflow), "ship": ship}
+    cases, described = open_cases(data)
+    first: bool = processes().is_main_process
+    with phases() if first else nullcontext() as progress:
+        described = {**described, "given": data}
+        bundle = run(chosen, cases, out, cache=home() / "cache", data_use=described, progress=progress, **more)
+    if first:
+        _tell(out, "bundle" if ship and chosen.ship else "chosen", bundle, as_json)
+
+
+def _needed() -> None:
+    from dermoscope.core.errors import MissingDependencyError
 
     try:
-        from dermoscope.train.distributed import processes
-        from dermoscope.train.recipes import recipe as find_recipe
-        from dermoscope.train.run import train as run
-        from dermoscope.train.tracking import MlflowListener, wanted
+        import dermoscope.train.run  # noqa: F401
     except ImportError as error:
         raise MissingDependencyError(
             f"training needs {error.name}: `make setup`, or pip install -c constraints.txt -e '.[train]' in the clone"
         ) from error
-    pairs = [text.partition("=") for text in settings or []]
+
+
+def _pairs(settings: list[str]) -> dict[str, str]:
+    from dermoscope.core.errors import RecipeError
+
+    pairs = [text.partition("=") for text in settings]
     if not all(equals for _, equals, _ in pairs):
         raise RecipeError("--set takes key=value, for example --set rate=5e-4")
-    chosen = find_recipe(recipe)
-    chosen = (chosen.with_full() if full else chosen).with_settings({key: value for key, _, value in pairs})
-    roles = read_split(split) if split else None
-    cases, described = open_cases(data)
-    listener = MlflowListener() if wanted(mlflow) else None
-    first: bool = processes().is_main_process
-    with phases() if first else nullcontext() as progress:
-        bundle = run(
-            chosen,
-            cases,
-            out,
-            cache=home() / "cache",
-            ship=ship,
-            data_use={**described, "given": data},
-            split=roles,
-            progress=progress,
-            listener=listener,
-        )
-    if first:
-        _tell(out, "bundle" if ship and chosen.ship else "chosen", bundle, as_json)
+    return {key: value for key, _, value in pairs}
 
 
 def _tell(out: Path, folder: str, bundle: "Bundle", as_json: bool) -> None:

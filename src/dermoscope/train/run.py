@@ -12,7 +12,7 @@ import numpy as np
 
 from dermoscope.core.card import Figures, RunCard
 from dermoscope.core.cases import CaseSet
-from dermoscope.core.errors import BundleError, DermoscopeError, InputError
+from dermoscope.core.errors import BundleError, InputError
 from dermoscope.core.taxonomy import ISIC2019, ISIC2019_TO_ISIC2018
 from dermoscope.core.truth import Truth
 from dermoscope.data.files import write_scores, write_truth
@@ -119,19 +119,8 @@ def train(
         done = _finished(job, diary.card)
         if done is not None:
             return done
-        if listener is not None and first:
-            listener.begin(out, diary.card)
-        diary.note(state="running", why="")
-        try:
-            bundle = _train(job, parts, diary, progress if first else None, listener)
-            diary.note(state="finished")
-            return bundle
-        except (DermoscopeError, KeyboardInterrupt) as error:
-            diary.note(state="stopped", why=str(error) or "interrupted")
-            raise
-        finally:
-            if listener is not None and first:
-                listener.end(diary.card)
+        with runs.recorded(diary, listener):
+            return _train(job, parts, diary, progress if first else None, listener)
 
 
 def _train(

@@ -31,7 +31,7 @@ from pydantic import ValidationError
 
 from dermoscope import __version__
 from dermoscope.core.card import RunCard
-from dermoscope.core.errors import InputError, TrainingError, some
+from dermoscope.core.errors import DermoscopeError, InputError, TrainingError, some
 from dermoscope.data.store import write_file
 
 CARD, LOCK = "run.json", ".lock"
@@ -172,6 +172,24 @@ def open_diary(folder: Path, card: RunCard, *, writes: bool = True) -> Diary:
         code = {**code, "before": [*before.code.get("before", []), earlier]}
     kept = before.model_copy(update={"code": code, "environment": card.environment})
     return Diary(folder, kept, writes)
+
+
+@contextmanager
+def recorded(diary: Diary, listener: Listener | None = None) -> Iterator[None]:
+    """Inside, the run is running; afterwards its card says that it is finished, or what stopped it."""
+    heard = listener if diary.writes else None
+    if heard is not None:
+        heard.begin(diary.folder, diary.card)
+    diary.note(state="running", why="")
+    try:
+        yield
+        diary.note(state="finished")
+    except (DermoscopeError, KeyboardInterrupt) as error:
+        diary.note(state="stopped", why=str(error) or "interrupted")
+        raise
+    finally:
+        if heard is not None:
+            heard.end(diary.card)
 
 
 def differences(a: RunCard, b: RunCard) -> dict[str, tuple[Any, Any]]:

@@ -29,6 +29,11 @@ def wanted(asked: bool | None) -> bool:
     return there and bool(os.environ.get(URI)) if asked is None else asked
 
 
+def listener(asked: bool | None) -> "MlflowListener | None":
+    """What `train` tells of a run to MLflow, where that is `wanted`."""
+    return MlflowListener() if wanted(asked) else None
+
+
 class MlflowListener:
     """Writes a run to MLflow (experiment `dermoscope`); a run that is resumed goes on as the same one there.
 
