@@ -82,7 +82,7 @@ def result_page(
         failures=failures,
         lead=lead,
         notice=NOTICE,
-        table=_printable(listing.table) if listing else None,
+        table=printable(listing.table) if listing else None,
         total=sum(answers.values()),
         counts=[(kind, label, answers.get(kind, 0)) for kind, label in ANSWERS.items()],
         synthetic=sum(item.synthetic for item in items),
@@ -127,7 +127,7 @@ def _card(item: PageItem) -> dict[str, object]:
     }
 
 
-def _printable(value: object) -> object:
+def printable(value: object) -> object:
     """Text without control characters, bidirectional overrides and lone surrogates: they could hide or break a name."""
     return _UNPRINTABLE.sub("\ufffd", value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
@@ -138,7 +138,7 @@ def _template() -> jinja2.Template:
         loader=jinja2.PackageLoader("dermoscope.report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
-        finalize=_printable,
+        finalize=printable,
         trim_blocks=True,
         lstrip_blocks=True,
     )
