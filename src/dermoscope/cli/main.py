@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from dermoscope.cli import bundle, classify, data, demo, doctor, evaluate, figures, runs, train
+from dermoscope.cli import bundle, classify, data, demo, doctor, evaluate, figures, report, runs, train
 
 app = typer.Typer(
     name="dermoscope",
@@ -20,6 +20,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("demo")(demo.demo)
 app.add_typer(data.app, name="data")
 app.command("train")(train.train)
+app.command("report")(report.report)
 app.add_typer(runs.app, name="runs")
 app.add_typer(bundle.app, name="bundle")
 app.command("figures", hidden=True)(figures.figures)
