@@ -92,6 +92,14 @@ def image_size(path: Path | str) -> tuple[int, int]:
         raise ImageError(f"{path}: {error}") from None
 
 
+def file_bytes(path: Path) -> bytes:
+    """The content of an image file. Raises ImageError for what is missing, no ordinary file, or over `MAX_BYTES`."""
+    try:
+        return _read_bytes(path)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from None
+
+
 def list_images(path: Path | str) -> list[Path]:
     """All files with an image extension in a folder and below it, sorted; hidden files and folders are left out.
 
