@@ -1,0 +1,101 @@
+"""Findings of an audit about labels and roles: what contradicts itself, and what stands on two sides of a split."""
+
+from collections.abc import Callable, Iterator
+
+from dermoscope.core.audit import Finding
+from dermoscope.core.cases import Case
+from dermoscope.data.evidence import Evidence
+from dermoscope.data.findings import shown
+from dermoscope.data.grouping import counts_by_role, lacking
+
+_SPLIT = "Make a split that keeps them together: `dermoscope data split`, then --split."
+
+
+def about_labels(seen: Evidence) -> Iterator[Finding]:
+    """Lesions with two diagnoses or two patients, and, as a note, patients with lesions of several diagnoses."""
+    by_lesion = _together(seen, lambda c: c.lesion_id)
+    torn = [at for at in by_lesion if len(_labels(seen, at)) > 1]
+    if torn:
+        what = f"{len(torn):,} lesions have images with different diagnoses"
+        remedy = "Find out which is right: one lesion has one diagnosis."
+        yield Finding("conflicting labels", "grave", what, remedy, **shown(seen, torn))
+    owned = [at for at in by_lesion if len({seen.cases[i].patient_id for i in at} - {None}) > 1]
+    if owned:
+        what = f"{len(owned):,} lesions belong to two patients"
+        yield Finding("two patients", "grave", what, "Mend the lesion or patient ids.", **shown(seen, owned))
+    mixed = [at for at in _together(seen, lambda c: c.patient_id) if len(_labels(seen, at)) > 1]
+    if mixed:
+        what = f"{len(mixed):,} patients have lesions of different diagnoses, which is no fault"
+        yield Finding("patients with several diagnoses", "note", what, "", shown(seen, mixed)["items"])
+
+
+def about_duplicates(seen: Evidence) -> Iterator[Finding]:
+    """The same picture with two diagnoses, under two lesion ids, in two sets; and, as a note, within a lesion."""
+    conflicts = [g for g in seen.duplicates if len(_labels(seen, g)) > 1]
+    if conflicts:
+        what = f"{len(conflicts):,} pictures occur with different diagnoses"
+        yield Finding(
+            "duplicate with another label", "grave", what, "Find out which is right.", **shown(seen, conflicts)
+        )
+    across = [g for g in seen.duplicates if len({seen.sets[at] for at in g}) > 1]
+    if across:
+        what = f"{len(across):,} pictures occur in more than one data set"
+        remedy = "Train and test on these sets together only with a split of both."
+        yield Finding("duplicate across sets", "warning", what, remedy, **shown(seen, across))
+    apart = [g for g in seen.duplicates if len({seen.cases[at].group for at in g}) > 1 and g not in across]
+    if apart:
+        what = f"{len(apart):,} pictures occur under different lesion ids (or none), exactly or nearly the same"
+        yield Finding("duplicate", "warning", what, _SPLIT, **shown(seen, apart))
+    within = [g for g in seen.duplicates if g not in across and g not in apart]
+    if within:
+        what = f"{len(within):,} lesions have near-duplicate images, which the lesion id keeps together"
+        yield Finding("duplicate within a lesion", "note", what, "", **shown(seen, within))
+    copies = [c for c in seen.cases if c.copies]
+    if copies:
+        yield Finding("copies", "note", f"{len(copies):,} images have further copies in other sizes or folders")
+
+
+def about_roles(seen: Evidence) -> Iterator[Finding]:
+    """What stands on two sides: lesions, patients, duplicates; images that a split does not hold; roles that lack."""
+    where = "of the split file" if seen.split else "by the hash of the lesion"
+    sides: tuple[tuple[str, list[list[int]]], ...] = (
+        ("lesion", _together(seen, lambda c: c.lesion_id)),
+        ("patient", _together(seen, lambda c: c.patient_id)),
+        ("duplicate", seen.duplicates),
+    )
+    for kind, together in sides:
+        torn = [g for g in together if len({seen.roles[at] for at in g} - {None}) > 1]
+        if torn:
+            noun = "near-duplicate pictures" if kind == "duplicate" else f"{kind}s"
+            what = f"{len(torn):,} {noun} stand in two roles {where}"
+            yield Finding(f"{kind} in two roles", "grave", what, _SPLIT, **shown(seen, torn, with_role=True))
+    labelled = [at for at, c in enumerate(seen.cases) if c.diagnosis]
+    unheld = [at for at in labelled if seen.roles[at] is None]
+    if unheld:
+        what = f"{len(unheld):,} images have no role in the split file"
+        yield Finding("no role", "grave", what, "Make the split again.", tuple(map(seen.name, unheld)))
+    gaps = lacking(roles_of(seen)) if labelled else ()
+    if gaps:
+        what = f"{len(gaps)} roles lack a diagnosis: no figure can be measured for it there"
+        yield Finding("role without a diagnosis", "warning", what, "", gaps)
+
+
+def roles_of(seen: Evidence) -> dict:
+    """Images of each diagnosis in each role."""
+    return counts_by_role(
+        seen.cases, {c.image_id: r for c, r in zip(seen.cases, seen.roles, strict=True) if r is not None}
+    )
+
+
+def _together(seen: Evidence, key: Callable[[Case], str | None]) -> list[list[int]]:
+    """Positions of cases that share a key, where more than one does."""
+    gathered: dict[str, list[int]] = {}
+    for at, case in enumerate(seen.cases):
+        name = key(case)
+        if name:
+            gathered.setdefault(name, []).append(at)
+    return [at for at in gathered.values() if len(at) > 1]
+
+
+def _labels(seen: Evidence, at: list[int]) -> set[str | None]:
+    return {seen.cases[i].diagnosis for i in at} - {None}
