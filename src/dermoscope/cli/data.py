@@ -5,12 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dermoscope.cli import audit
+
 if TYPE_CHECKING:
     from dermoscope.core.cases import CaseSet
     from dermoscope.data.acquire import Got
     from dermoscope.data.listing import Listing
 
 app = typer.Typer(help="Public data sets: what there is, and whether it can be trusted.", rich_markup_mode=None)
+
+app.command("audit")(audit.audit)
+app.command("split")(audit.split)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Root = Annotated[
