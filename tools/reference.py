@@ -77,7 +77,7 @@ def _argument(parameter: Any) -> str:
 
 
 def _metavar(parameter: Any) -> str:
-    return parameter.metavar or parameter.name.upper()
+    return (parameter.metavar or parameter.name.upper()).strip("[]")
 
 
 def _names(parameter: Any) -> str:
