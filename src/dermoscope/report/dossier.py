@@ -140,7 +140,7 @@ def measure(given: Given, progress: Progress | None = None) -> Measured:
         _images(truth),
         _units(truth, served),
         groups,
-        _melanoma(given, scores, truth, cases),
+        _melanoma(given, scores, truth, cases, served),
         mistakes(scores, truth),
         tuple(remarks(given.scores, given.truth)),
         given.resamples,
@@ -222,8 +222,12 @@ def _units(truth: Truth, served: Mapping[str, Estimate]) -> dict[str, int]:
     return {code: served[f"{code}.recall"].n if n else 0 for code, n in _images(truth).items()}
 
 
-def _melanoma(given: Given, scores: Scores, truth: Truth, cases: list[Case]) -> dict[str, Estimate]:
+def _melanoma(
+    given: Given, scores: Scores, truth: Truth, cases: list[Case], served: Mapping[str, Estimate]
+) -> dict[str, Estimate]:
     if not given.cases or "MEL" not in truth.taxonomy:
         return {}
     of_truth = CaseSet(tuple(cases), truth.taxonomy)
-    return melanoma_aucs(scores, of_truth, resamples=given.resamples, seed=given.seed)
+    found = melanoma_aucs(scores, of_truth, resamples=given.resamples, seed=given.seed)
+    # One figure has one interval on a page: this one is stratified by diagnosis, not only by melanoma or not.
+    return {**found, "MEL.auc": served["MEL.auc"]}

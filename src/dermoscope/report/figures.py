@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 WIDTH = 174 / 25.4
 """Inches: the text width of A4 with margins of 18 mm, and a little less than that of Letter."""
 
+_LEFT, _RIGHT, _GAP, _HEADING, _FOOT = 0.42, 0.06, 0.16, 0.34, 0.38
+"""Inches around and between panels: beside them, above each for its name and figure, below the last for its labels."""
+
 INK, SOFT, LINE = "#1e2328", "#5b636b", "#cdcac3"
 GROUPS: Mapping[Group, str] = {"malignant": "#c1440e", "premalignant": "#a0508c", "benign": "#0068a5"}
 """Vermilion, purple, blue: apart for colour-blind readers (after Okabe & Ito 2008), and dark enough for thin lines."""
@@ -181,22 +184,23 @@ def reliability(measured: Measured, where: Provenance) -> "Figure | None":
     names = [name for name in (TOP, *measured.taxonomy.codes) if name in measured.reliability]
     if not names:
         return None
-    columns = min(3, len(names))
-    rows = -(-len(names) // columns)
-    figure = _figure(0.25 + 2.0 * rows)
-    grid = figure.add_gridspec(2 * rows, columns, height_ratios=[4.2, 1] * rows)
+    rows = -(-len(names) // 3)
+    width = (WIDTH - _LEFT - _RIGHT - 2 * _GAP) / 3
+    tall, pitch = 1.3, 1.3 + 0.16 + 0.3 + _HEADING + 0.1
+    figure = _figure(rows * pitch + _FOOT - 0.1, laid_out=False)
     most = max(b.cases for bins in measured.reliability.values() for b in bins)
     for k, name in enumerate(names):
-        row, column = divmod(k, columns)
-        above = figure.add_subplot(grid[2 * row, column])
-        below = figure.add_subplot(grid[2 * row + 1, column], sharex=above)
-        last = k + columns >= len(names)
+        left, top = _LEFT + k % 3 * (width + _GAP), _HEADING + k // 3 * pitch
+        above = _axes(figure, left, top, width, tall)
+        below = _axes(figure, left, top + tall + 0.16, width, 0.3)
         _reliability_panel(measured, name, (above, below), most)
-        above.tick_params(labelbottom=False, labelleft=column == 0)
-        below.tick_params(labelbottom=last, labelleft=column == 0)
-        if column == 0:
+        last = k + 3 >= len(names)
+        above.tick_params(labelbottom=False, labelleft=k % 3 == 0)
+        below.tick_params(labelbottom=last, labelleft=k % 3 == 0)
+        if k % 3 == 0:
             above.set_ylabel("share that came true")
             below.set_ylabel("images")
+            figure.align_ylabels([above, below])
         if last:
             below.set_xlabel("probability")
     return figure
@@ -219,37 +223,44 @@ def training(measured: Measured, where: Provenance) -> "Figure | None":
     return figure
 
 
-def _figure(height: float) -> "Figure":
+def _figure(height: float, laid_out: bool = True) -> "Figure":
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(WIDTH, height), layout="constrained")
+    return Figure(figsize=(WIDTH, height), layout="constrained" if laid_out else None)
+
+
+def _axes(figure: "Figure", left: float, top: float, width: float, height: float) -> "Axes":
+    """Axes at a place in inches from the top left corner."""
+    whole = figure.get_figheight()
+    return figure.add_axes((left / WIDTH, 1 - (top + height) / whole, width / WIDTH, height / whole))
 
 
 def _grid(measured: Measured, panel: Callable[["Axes", str], None], labels: tuple[str, str]) -> "Figure | None":
-    """A square panel for each diagnosis that has curves, four in a row, with shared axes."""
+    """A square panel for each diagnosis that has curves, four in a row."""
     codes = [code for code in measured.taxonomy.codes if code in measured.curves]
     if not codes:
         return None
-    columns = min(4, len(codes))
-    rows = -(-len(codes) // columns)
-    figure = _figure(0.2 + 1.95 * rows if columns == 4 else 2.4)
-    figure.get_layout_engine().set(wspace=0.06, hspace=0.07)  # type: ignore[union-attr,call-arg]
-    spaces = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    for k, axes in enumerate(spaces.ravel()):
-        if k >= len(codes):
-            axes.remove()
-            continue
-        panel(axes, codes[k])
-        axes.set(xlim=(0, 1), ylim=(0, 1.005), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
-        axes.set_xticks((0, 0.5, 1), ("0", "0.5", "1"))
-        axes.set_yticks((0, 0.5, 1), ("0", "0.5", "1"))
-        axes.set_box_aspect(1)
-        if k + columns >= len(codes):
+    rows = -(-len(codes) // 4)
+    side = (WIDTH - _LEFT - _RIGHT - 3 * _GAP) / 4
+    pitch = side + _HEADING + 0.14
+    figure = _figure(rows * pitch + _FOOT - 0.14, laid_out=False)
+    for k, code in enumerate(codes):
+        axes = _axes(figure, _LEFT + k % 4 * (side + _GAP), _HEADING + k // 4 * pitch, side, side)
+        panel(axes, code)
+        last = k + 4 >= len(codes)
+        _unit_square(axes)
+        axes.tick_params(labelbottom=last, labelleft=k % 4 == 0)
+        if last:
             axes.set_xlabel(labels[0])
-            axes.tick_params(labelbottom=True)
-        if k % columns == 0:
+        if k % 4 == 0:
             axes.set_ylabel(labels[1])
     return figure
+
+
+def _unit_square(axes: "Axes") -> None:
+    axes.set(xlim=(0, 1), ylim=(0, 1.005))
+    axes.set_xticks((0, 0.5, 1), ("0", "0.5", "1"))
+    axes.set_yticks((0, 0.5, 1), ("0", "0.5", "1"))
 
 
 def _curve(axes: "Axes", curve: BandedCurve, colour: str) -> None:
@@ -290,9 +301,9 @@ def _reliability_panel(measured: Measured, name: str, panels: tuple["Axes", "Axe
     above.vlines(x, low, high, color=colour, lw=0.8)
     above.plot(x, y, color=colour, lw=0.6, alpha=0.35)
     above.plot(x, y, color=colour, lw=0, marker="o", ms=2.8, mew=0, clip_on=False, zorder=3)
-    above.set(xlim=(0, 1), ylim=(0, 1.005))
-    above.set_xticks((0, 0.5, 1), ("0", "0.5", "1"))
-    above.set_yticks((0, 0.5, 1), ("0", "0.5", "1"))
+    _unit_square(above)
+    below.set_xlim(0, 1)
+    below.set_xticks((0, 0.5, 1), ("0", "0.5", "1"))
     _counts(below, bins, colour, most)
     if name == TOP:
         perfect = measured.calibrated["ece_if_perfect"].value
@@ -300,7 +311,8 @@ def _reliability_panel(measured: Measured, name: str, panels: tuple["Axes", "Axe
         _title(above, "highest probability", beside, f"ECE {_value(measured.calibrated['ece'])}")
     else:
         slope = measured.calibrated[f"{name}.calibration_slope"]
-        _title(above, name, f"{measured.images[name]:,} images", f"slope {_value(slope, 2)}")
+        total = sum(b.cases for b in bins)
+        _title(above, name, f"{measured.images[name]:,} of {total:,} images", f"slope {_value(slope, 2)}")
 
 
 def _counts(axes: "Axes", bins: tuple[ReliabilityBin, ...], colour: str, most: int) -> None:

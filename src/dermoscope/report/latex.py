@@ -29,6 +29,9 @@ _SPECIAL: Mapping[str, str] = {
     "”": "''", "’": "'", "‘": "`", "†": r"\textdagger{}", "‡": r"\textdaggerdbl{}",
 }  # fmt: skip
 
+_ABSENT = "\u00ad¦ĦħĸĿŀŉŦŧſ"
+"""Latin letters and signs that the T1 encoding of LaTeX lacks."""
+
 _MAIN = r"""% Made by dermoscope; compile with pdflatex, lualatex or xelatex.
 \documentclass[10pt]{article}
 \usepackage[T1]{fontenc}
@@ -50,7 +53,7 @@ def escape(text: str) -> str:
     '50 \\\\% of R\\\\&D\\\\_1'
     """
     plain = unicodedata.normalize("NFC", str(printable(text))).replace("\n", " ")
-    return "".join(_SPECIAL.get(c, c if ord(c) < 0x180 else "?") for c in plain)
+    return "".join(_SPECIAL.get(c, c if ord(c) < 0x180 and c not in _ABSENT else "?") for c in plain)
 
 
 def as_latex(measured: Measured, where: Provenance, progress: Progress | None = None) -> dict[str, bytes]:

@@ -58,7 +58,7 @@ _HEADLINE = (
     ("validation", "Balanced accuracy, validation weights"),
     ("accuracy", "Accuracy"),
     ("macro_average.auc", "AUC, mean over diagnoses"),
-    ("MEL.auc", "AUC, melanoma"),
+    ("MEL.auc", "AUC, melanoma against all others"),
     ("macro_average.ap", "Average precision, mean over diagnoses"),
     ("log_loss", "Log-loss (nats)"),
     ("brier", "Brier score (0 to 2)"),
@@ -111,7 +111,7 @@ def per_class(measured: Measured) -> Table:
         slopes = [measured.calibrated[f"{d.code}.{name}"] for name in ("calibration_slope", "calibration_intercept")]
         rows.append((f"{d.code}{few}", d.name, f"{n:,}", *figures, *slopes))
     mark = "\u00a0†" if measured.two_priors else ""
-    head = ("", "diagnosis", "n", "found", "AUC", "AUC above 80 % sens.", "average precision",
+    head = ("code", "diagnosis", "n", "found", "AUC", "AUC above 80 % sens.", "average precision",
             f"calibration slope{mark}", f"intercept{mark}")  # fmt: skip
     caption = (
         "Each diagnosis against all others. Found: share of its cases whose highest score is its own, which balanced "
