@@ -38,7 +38,10 @@ def report_page(measured: Measured, where: Provenance, progress: Progress | None
             if progress is not None:
                 progress("drawing", sum(numbers.values()), total)
             exhibits.append(_exhibit(exhibit, measured, where, numbers))
-        shown.append({"title": part.title, "id": _anchor(part), "paragraphs": part.paragraphs, "exhibits": exhibits})
+        # A long table with sections prints from the top of a page: its first heading could stand alone at the bottom.
+        fresh = any(e["name"] == "groups" and e["long"] for e in exhibits)
+        said = {"title": part.title, "id": _anchor(part), "paragraphs": part.paragraphs, "fresh": fresh}
+        shown.append({**said, "exhibits": exhibits})
     if progress is not None:
         progress("drawing", total, total)
     return _template().render(
