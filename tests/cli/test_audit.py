@@ -35,7 +35,7 @@ def test_what_is_grave_comes_first_and_ends_with_one(dermoscope, messy: Path, tm
     assert (
         said.out.index("To be mended first") < said.out.index("To be looked at") < said.out.index("Images per source")
     )
-    assert "* 1 files cannot be read" in said.out
+    assert "* 1 file cannot be read" in said.out
     assert "1 grave finding" in said.out
     assert "i0.jpg" in page.read_text()
     assert f"dermoscope data audit {messy}" in summary.read_text()

@@ -66,22 +66,22 @@ def spoil_label(folder: Path) -> None:
 
 
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "broken file": (spoil_bytes, "1 files cannot be read"),
-    "missing file": (lambda f: (f / "i03.jpg").unlink(), "1 rows have no image file"),
+    "broken file": (spoil_bytes, "1 file cannot be read"),
+    "missing file": (lambda f: (f / "i03.jpg").unlink(), "1 row without an image file"),
     "image twice": (
         lambda f: edited(f, "i00,MEL,", "i00,NV,l00,,clinic\ni00,MEL,"),
-        "1 images stand in more than one row",
+        "1 image in two rows of a table",
     ),
-    "unknown label": (lambda f: edited(f, "i01,NV", "i01,freckle"), "1 images have a label that is no diagnosis"),
-    "nameless row": (lambda f: edited(f, "i01,NV", ",NV"), "1 rows name no image"),
-    "broken table": (lambda f: edited(f, "i01,NV,", "i01,NV,1,2,"), "1 tables cannot be read whole"),
-    "conflicting labels": (lambda f: edited(f, "NV,l01", "NV,l00"), "1 lesions have images with different diagnoses"),
+    "unknown label": (lambda f: edited(f, "i01,NV", "i01,freckle"), "1 label that is no diagnosis"),
+    "nameless row": (lambda f: edited(f, "i01,NV", ",NV"), "1 row that names no image"),
+    "broken table": (lambda f: edited(f, "i01,NV,", "i01,NV,1,2,"), "1 table that cannot be read whole"),
+    "conflicting labels": (lambda f: edited(f, "NV,l01", "NV,l00"), "1 lesion with different diagnoses"),
     "two patients": (
         lambda f: edited(f, "l00,,clinic\ni01,NV,l01,", "l00,p1,clinic\ni01,NV,l00,p2"),
-        "1 lesions belong",
+        "1 lesion of two patients",
     ),
-    "duplicate with another label": (spoil_label, "1 pictures occur with different diagnoses"),
-    "blank image": (lambda f: Image.new("RGB", (160, 120), "tan").save(f / "i03.jpg"), "1 images are blank"),
+    "duplicate with another label": (spoil_label, "1 picture with different diagnoses"),
+    "blank image": (lambda f: Image.new("RGB", (160, 120), "tan").save(f / "i03.jpg"), "1 blank image"),
 }
 
 

@@ -134,11 +134,13 @@ def test_ham10000_holds_the_shortcuts_that_are_known() -> None:
     cases = load("ham10000")
     sources = np.array([c.source for c in cases])
     copies = np.array([str(1 + len(c.copies)) for c in cases])
-    made = PropertyTable(tuple(c.diagnosis for c in cases), cases.groups, {"source": (sources,), "copies": (copies,)})
+    made = PropertyTable(
+        tuple(c.diagnosis for c in cases), cases.groups, {"source": (sources,), "files per image": (copies,)}
+    )
     found, shown = measured({"ham10000": made})
     source = next(s for s in found if (s.name, s.diagnosis) == ("source", "MEL"))
     assert source.auc.value == pytest.approx(0.73, abs=0.005)
     assert source.alarming
-    sharper = {s.diagnosis: s.rate.value for s in shown if (s.name, s.value) == ("copies", "2")}
+    sharper = {s.diagnosis: s.rate.value for s in shown if (s.name, s.value) == ("files per image", "2")}
     assert sharper["NV"] == pytest.approx(0.64, abs=0.006)
     assert sharper["MEL"] == pytest.approx(0.44, abs=0.006)

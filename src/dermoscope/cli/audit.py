@@ -44,7 +44,9 @@ def audit(
         if html:
             _write_page(html, whole, progress)
     if markdown:
-        command = " ".join(["dermoscope data audit", *given, *(["--split", str(split)] if split else [])])
+        command = " ".join(
+            ["dermoscope data audit", *given, *(["--split", str(split)] if split else []), "--markdown", str(markdown)]
+        )
         write_file(markdown, audit_markdown(whole, command).encode())
     if as_json:
         print(json.dumps(whole.as_dict(), indent=1, ensure_ascii=False, allow_nan=False))

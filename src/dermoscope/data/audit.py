@@ -80,7 +80,7 @@ def _table(seen: Evidence, rows: Sequence[int]) -> PropertyTable:
     numbers = np.array([(f.width / f.height, f.size, f.sharpness, *f.border) for f in facts], float).reshape(-1, 6)
     columns = {
         "source": (np.array([c.source or seen.sets[at] for at, c in zip(rows, cases, strict=True)], str),),
-        "copies": (np.array([str(1 + len(c.copies)) for c in cases], str),),
+        "files per image": (np.array([str(1 + len(c.copies)) for c in cases], str),),
         "width x height": (np.array([f"{f.width} x {f.height}" for f in facts], str),),
         "aspect": (numbers[:, 0],),
         "bytes": (numbers[:, 1],),

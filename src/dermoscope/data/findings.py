@@ -26,20 +26,20 @@ def about_files(seen: Evidence) -> Iterator[Finding]:
     broken = tuple(f"{f.path}: {f.problem}" for f in seen.facts.values() if f.problem)
     if broken:
         remedy = "Copy or download them again, or remove their rows."
-        yield Finding("broken file", "grave", f"{len(broken):,} files cannot be read", remedy, broken)
+        yield Finding("broken file", "grave", f"{counted(len(broken), 'file')} cannot be read", remedy, broken)
     wrong = [f for f in sound if _SUFFIXES.get(f.path.suffix.lower(), f.format) != f.format]
     if wrong:
         lines = tuple(f"{f.path} holds {f.format}" for f in wrong)
-        what = f"{len(wrong):,} files are of another type than their name says"
+        what = f"{counted(len(wrong), 'file')} of another type than the name says"
         yield Finding("wrong type", "warning", what, "They are read by content; rename them for other programs.", lines)
     small = [f for f in sound if min(f.width, f.height) < SMALLEST]
     if small:
         lines = tuple(f"{f.path}: {f.width} x {f.height}" for f in small)
-        what = f"{len(small):,} images have a side below {SMALLEST} px"
+        what = f"{counted(len(small), 'image')} with a side below {SMALLEST} px"
         yield Finding("small image", "warning", what, "Look whether larger originals exist.", lines)
     blank = [f for f in sound if f.contrast < FLAT]
     if blank:
-        what = f"{len(blank):,} images are blank (one colour)"
+        what = f"{counted(len(blank), 'blank image')} (one colour)"
         yield Finding("blank image", "grave", what, "Remove them.", tuple(str(f.path) for f in blank))
     yield from _odd_sizes(seen)
     yield from _without_words(seen)
@@ -67,15 +67,20 @@ def _odd_sizes(seen: Evidence) -> Iterator[Finding]:
 def _without_words(seen: Evidence) -> Iterator[Finding]:
     bare = [at for at, c in enumerate(seen.cases) if c.diagnosis is None and c.path]
     if bare and len(bare) < len(seen.cases):
-        what = f"{len(bare):,} images have no label or stand in no table; training leaves them out"
+        what = f"{counted(len(bare), 'image')} without a label or in no table; training leaves them out"
         yield Finding("no label", "note", what, "", tuple(map(seen.name, bare)))
     elif bare:
         yield Finding("no label", "warning", "no image has a label", "Give a table of labels, or a folder per class.")
     alone = [at for at, c in enumerate(seen.cases) if c.diagnosis and not c.lesion_id]
     if alone:
-        what = f"{len(alone):,} images have no lesion id; each counts as a lesion of its own"
+        what = f"{counted(len(alone), 'image')} without a lesion id; each counts as a lesion of its own"
         remedy = "Images of one lesion may stand on both sides: `dermoscope data split` keeps near-duplicates together."
         yield Finding("no lesion id", "warning", what, remedy, tuple(map(seen.name, alone)))
+
+
+def counted(n: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def shown(seen: Evidence, groups: list[list[int]], with_role: bool = False) -> dict[str, tuple]:

@@ -45,21 +45,45 @@ class _Notes:
 
     def findings(self) -> tuple[Finding, ...]:
         made = []
-        for kind, (what, remedy) in _WORDS.items():
+        for kind, (one, what, remedy) in _WORDS.items():
             items = self.lines.get(kind, [])
             if items:
-                made.append(Finding(kind, "grave", f"{self.name}: {len(items):,} {what}", remedy, tuple(items)))
+                made.append(
+                    Finding(
+                        kind,
+                        "grave",
+                        f"{self.name}: {len(items):,} {what if len(items) > 1 else one}",
+                        remedy,
+                        tuple(items),
+                    )
+                )
         return (*self.found, *made)
 
 
-_WORDS: Mapping[str, tuple[str, str]] = {
-    "missing file": ("rows have no image file", "Put the files into the folder or remove the rows."),
-    "image twice": ("images stand in more than one row of a table", "Keep one row of each."),
-    "unknown label": ("images have a label that is no diagnosis", "Rename the labels, or map them with labels=."),
-    "no single label": ("rows of a truth file do not hold a single 1 among zeros", "Mend or remove them."),
-    "bad age": ("ages are no number of years from 0 to 130", "Mend the table."),
-    "nameless row": ("rows name no image", "Name the image or remove the row."),
-    "broken table": ("tables cannot be read whole", "Mend the lines that are named; the others were read."),
+_WORDS: Mapping[str, tuple[str, str, str]] = {
+    "missing file": (
+        "row without an image file",
+        "rows without an image file",
+        "Put the files into the folder or remove the rows.",
+    ),
+    "image twice": ("image in two rows of a table", "images in two rows of a table", "Keep one row of each."),
+    "unknown label": (
+        "label that is no diagnosis",
+        "labels that are no diagnosis",
+        "Rename them, or map them with labels=.",
+    ),
+    "no single label": (
+        "row without a single 1 among zeros",
+        "rows without a single 1 among zeros",
+        "Mend or remove them.",
+    ),
+    "bad age": ("age that is no number from 0 to 130", "ages that are no number from 0 to 130", "Mend the table."),
+    "nameless row": ("row that names no image", "rows that name no image", "Name the image or remove the row."),
+    "broken table": (
+        "table that cannot be read whole",
+        "tables that cannot be read whole",
+        "Mend the lines that are named; the others were read.",
+    ),
 }
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator
 
-from dermoscope.core.audit import Finding
+from dermoscope.core.audit import Finding, Gravity
 from dermoscope.core.cases import Case
 from dermoscope.data.evidence import Evidence
-from dermoscope.data.findings import shown
+from dermoscope.data.findings import counted, shown
 from dermoscope.data.grouping import counts_by_role, lacking
 
 _SPLIT = "Make a split that keeps them together: `dermoscope data split`, then --split."
@@ -16,16 +16,16 @@ def about_labels(seen: Evidence) -> Iterator[Finding]:
     by_lesion = _together(seen, lambda c: c.lesion_id)
     torn = [at for at in by_lesion if len(_labels(seen, at)) > 1]
     if torn:
-        what = f"{len(torn):,} lesions have images with different diagnoses"
+        what = f"{counted(len(torn), 'lesion')} with different diagnoses"
         remedy = "Find out which is right: one lesion has one diagnosis."
         yield Finding("conflicting labels", "grave", what, remedy, **shown(seen, torn))
     owned = [at for at in by_lesion if len({seen.cases[i].patient_id for i in at} - {None}) > 1]
     if owned:
-        what = f"{len(owned):,} lesions belong to two patients"
+        what = f"{counted(len(owned), 'lesion')} of two patients"
         yield Finding("two patients", "grave", what, "Mend the lesion or patient ids.", **shown(seen, owned))
     mixed = [at for at in _together(seen, lambda c: c.patient_id) if len(_labels(seen, at)) > 1]
     if mixed:
-        what = f"{len(mixed):,} patients have lesions of different diagnoses, which is no fault"
+        what = f"{counted(len(mixed), 'patient')} with lesions of different diagnoses, which is no fault"
         yield Finding("patients with several diagnoses", "note", what, "", shown(seen, mixed)["items"])
 
 
@@ -33,26 +33,31 @@ def about_duplicates(seen: Evidence) -> Iterator[Finding]:
     """The same picture with two diagnoses, under two lesion ids, in two sets; and, as a note, within a lesion."""
     conflicts = [g for g in seen.duplicates if len(_labels(seen, g)) > 1]
     if conflicts:
-        what = f"{len(conflicts):,} pictures occur with different diagnoses"
+        what = f"{counted(len(conflicts), 'picture')} with different diagnoses"
         yield Finding(
             "duplicate with another label", "grave", what, "Find out which is right.", **shown(seen, conflicts)
         )
     across = [g for g in seen.duplicates if len({seen.sets[at] for at in g}) > 1]
     if across:
-        what = f"{len(across):,} pictures occur in more than one data set"
+        what = f"{counted(len(across), 'picture')} in more than one data set"
         remedy = "Train and test on these sets together only with a split of both."
         yield Finding("duplicate across sets", "warning", what, remedy, **shown(seen, across))
     apart = [g for g in seen.duplicates if len({seen.cases[at].group for at in g}) > 1 and g not in across]
     if apart:
-        what = f"{len(apart):,} pictures occur under different lesion ids (or none), exactly or nearly the same"
-        yield Finding("duplicate", "warning", what, _SPLIT, **shown(seen, apart))
+        what = f"{counted(len(apart), 'picture')} under different lesion ids (or none), exactly or nearly the same"
+        # A split that was given either keeps them together or is a leak, which is a finding of its own.
+        gravity: Gravity
+        gravity, remedy = ("note", "") if seen.split else ("warning", _SPLIT)
+        yield Finding("duplicate", gravity, what, remedy, **shown(seen, apart))
     within = [g for g in seen.duplicates if g not in across and g not in apart]
     if within:
-        what = f"{len(within):,} lesions have near-duplicate images, which the lesion id keeps together"
+        what = f"{counted(len(within), 'lesion')} with near-duplicate images, which the lesion id keeps together"
         yield Finding("duplicate within a lesion", "note", what, "", **shown(seen, within))
     copies = [c for c in seen.cases if c.copies]
     if copies:
-        yield Finding("copies", "note", f"{len(copies):,} images have further copies in other sizes or folders")
+        yield Finding(
+            "copies", "note", f"{counted(len(copies), 'image')} with further copies in other sizes or folders"
+        )
 
 
 def about_roles(seen: Evidence) -> Iterator[Finding]:
@@ -66,17 +71,17 @@ def about_roles(seen: Evidence) -> Iterator[Finding]:
     for kind, together in sides:
         torn = [g for g in together if len({seen.roles[at] for at in g} - {None}) > 1]
         if torn:
-            noun = "near-duplicate pictures" if kind == "duplicate" else f"{kind}s"
-            what = f"{len(torn):,} {noun} stand in two roles {where}"
+            noun = "near-duplicate picture" if kind == "duplicate" else kind
+            what = f"{counted(len(torn), noun)} in two roles {where}"
             yield Finding(f"{kind} in two roles", "grave", what, _SPLIT, **shown(seen, torn, with_role=True))
     labelled = [at for at, c in enumerate(seen.cases) if c.diagnosis]
     unheld = [at for at in labelled if seen.roles[at] is None]
     if unheld:
-        what = f"{len(unheld):,} images have no role in the split file"
+        what = f"{counted(len(unheld), 'image')} without a role in the split file"
         yield Finding("no role", "grave", what, "Make the split again.", tuple(map(seen.name, unheld)))
     gaps = lacking(roles_of(seen)) if labelled else ()
     if gaps:
-        what = f"{len(gaps)} roles lack a diagnosis: no figure can be measured for it there"
+        what = f"{counted(len(gaps), 'role')} without a diagnosis: no figure can be measured for it there"
         yield Finding("role without a diagnosis", "warning", what, "", gaps)
 
 

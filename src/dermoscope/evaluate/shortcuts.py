@@ -26,7 +26,7 @@ BINS = 10
 LEAST = 10
 """Fewest lesions of a diagnosis, and of the others, for which an AUC is measured."""
 ALL = "all together"
-SHOWN = ("source", "copies")
+SHOWN = ("source", "files per image")
 """Properties whose shares per diagnosis are told beside their AUC, where they have at most `MOST_VALUES` values."""
 MOST_VALUES = 8
 RARE = 20
@@ -67,7 +67,7 @@ def shortcuts(
 def measured(
     tables: Mapping[str, PropertyTable], progress: Callable[[str, int, int], None] | None = None
 ) -> tuple[list[Shortcut], list[Share]]:
-    """Shortcuts of every table by its name, and the shares of the diagnoses by source and number of copies.
+    """Shortcuts of every table by its name, and the shares of the diagnoses by source and number of files.
 
     The shares show why. `progress` is called with (phase, done, total).
     """
