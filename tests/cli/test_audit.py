@@ -58,6 +58,16 @@ def test_a_sound_set_ends_with_zero_and_nothing_with_two(dermoscope, messy: Path
     assert "no images and no table here; give the folder that holds them" in said.err
 
 
+def test_images_without_labels_are_looked_at_too(dermoscope, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    for n in range(3):
+        (tmp_path / f"i{n}.jpg").write_bytes(draw(n // 2, "NV", (160, 120)).jpeg(90 - 9 * n))
+    said = dermoscope("data", "audit", tmp_path)
+    assert said.code == 0
+    assert "no image has a label" in said.out
+    assert "1 picture under different lesion ids (or none)" in said.out
+    assert "Images per role" not in said.out
+
+
 def test_split_writes_roles_that_the_audit_takes(dermoscope, messy: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     out = tmp_path / "split.csv"
     said = dermoscope("data", "split", messy, "--out", out, "--json")

@@ -140,8 +140,9 @@ def _print(whole: "Audit") -> None:
     for name, sources in whole.counts.items():
         console.print(Text(f"\nImages per source: {name}", "bold"))
         _print_counts("source", sources)
-    console.print(Text("\nImages per role", "bold"))
-    _print_counts("role", whole.roles)
+    if any(whole.roles.values()):
+        console.print(Text("\nImages per role", "bold"))
+        _print_counts("role", whole.roles)
     console.print(f"\n{verdict(whole)}")
 
 
@@ -164,7 +165,7 @@ def _print_shortcuts(console, whole: "Audit") -> None:  # type: ignore[no-untype
             table.add_row(code, best.name, *cells)
         console.print(Text(f"\nShortcuts: file properties against diagnoses, AUC out of fold: {within}", "bold"))
         console.print(table)
-    for title, unit, (values, rows) in share_tables(whole.shares):
+    for title, unit, (values, rows) in share_tables([s for s in whole.shares if s.within in whole.given]):
         table = Table("diagnosis (lesions)", *values, box=None, pad_edge=False, header_style="dim")
         for name, shown in rows:
             table.add_row(name, *shown)

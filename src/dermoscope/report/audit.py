@@ -59,7 +59,7 @@ def audit_markdown(whole: Audit, command: str) -> str:
         lines += [f"## {HEADINGS[gravity]}", "", *(_line(f) for f in found), ""] if found else []
     for name, sources in whole.counts.items():
         lines += [f"## Images per source: {name}", "", *_table("source", counts_grid(sources)), ""]
-    if whole.roles:
+    if any(whole.roles.values()):
         how = f"split file {whole.split[:12]}" if whole.split else "hash of the lesion"
         lines += [f"## Images per role ({how})", "", *_table("role", counts_grid(whole.roles)), ""]
     for title, unit, grid in share_tables(whole.shares):
