@@ -25,4 +25,4 @@ for finding in found.of("grave"):
     print(f"grave: {finding.what}. {finding.remedy}")
 for shortcut in shortcuts:
     if shortcut.alarming and shortcut.diagnosis == "MEL":
-        print(f"{shortcut.name} alone tells melanoma with AUC {shortcut.auc.text(2)}")
+        print(f"shortcut to melanoma, {shortcut.name}: AUC {shortcut.auc.text(2)}")

@@ -1,6 +1,7 @@
 """Code in the documents: where it stands, and running it. The tests call this; `CONTRIBUTING.md` states the rules.
 
-- A ```python block runs alone, in a fresh process, in an empty folder, without real data, and must end well.
+- A ```python block runs alone, in a fresh process and an empty folder, without real data; it must end well, and print
+  or assert something.
 - A ```console block below a line `<!-- run -->` is run: lines after `$ ` are commands (`> ` continues one), the lines
   below a command must occur in its output in that order, `...` standing for anything. The blocks of one page share a
   folder. A command ends with 0, or says otherwise: `# exit 2`.
@@ -88,7 +89,8 @@ def run_python(code: str, folder: Path) -> None:
     """Run a snippet in a fresh process in `folder`. Raises AssertionError with what it said when it fails."""
     done = _run([sys.executable, "-c", code], folder)
     assert done.returncode == 0, done.stdout
-    assert done.stdout.strip(), "a snippet prints something, or a reader learns nothing from running it"
+    shows = done.stdout.strip() or re.search(r"^ *assert ", code, re.MULTILINE)
+    assert shows, "a snippet prints or asserts something, or a reader learns nothing from running it"
 
 
 def run_console(page: list[Block], folder: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import snippets
 
+from dermoscope.data.catalog import CATALOG
 from dermoscope.train.recipes import RECIPES
 
 ROOT = snippets.ROOT
@@ -93,6 +94,7 @@ def test_the_cards_keep_the_style(applied: Path) -> None:
 @pytest.mark.parametrize(
     ("page", "names"),
     [
+        ("how-to/get-data.md", list(CATALOG)),
         ("reference/recipes.md", list(RECIPES)),
         ("reference/studies.md", sorted(p.stem for p in (ROOT / "src/dermoscope/studies").glob("[!_]*.py"))),
     ],

@@ -79,5 +79,6 @@ def test_a_console_block_that_is_not_true_fails(tmp_path: Path) -> None:
 def test_a_snippet_that_fails_or_says_nothing_fails(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="ZeroDivisionError"):
         snippets.run_python("1 / 0", tmp_path)
-    with pytest.raises(AssertionError, match="a snippet prints something"):
+    with pytest.raises(AssertionError, match="a snippet prints or asserts something"):
         snippets.run_python("x = 1", tmp_path)
+    snippets.run_python("assert 1 + 1 == 2", tmp_path)
