@@ -29,7 +29,8 @@ def environments_close(text: str) -> bool:
             stack.append(name)
         elif not stack or stack.pop() != name:
             return False
-    bare = re.sub(r"\\[{}]", "", re.sub(r"(?m)(?<!\\)%.*$", "", text))
+    without_comments = re.sub(r"(?m)(?<!\\)%.*$", "", text.replace("\\\\", ""))
+    bare = re.sub(r"\\[{}]", "", without_comments)
     return not stack and bare.count("{") == bare.count("}")
 
 

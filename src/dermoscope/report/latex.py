@@ -21,6 +21,9 @@ Progress = Callable[[str, int, int], None]
 _LONGEST = 24
 """Rows that fit on a page together; a longer table becomes one for each of its sections or parts."""
 
+_BESIDE = 2
+"""Figures of a row up to which intervals stand beside their values; of more they stand below."""
+
 _SPECIAL: Mapping[str, str] = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -89,9 +92,7 @@ def as_latex(measured: Measured, where: Provenance, progress: Progress | None = 
 
 def as_table(table: Table, source: str = "") -> str:
     """One table with its caption above and its notes below, never wider than the text."""
-    align = "l" * len(table.head) if table.words else "l" + "r" * (len(table.head) - 1)
-    if table.words:  # only the last of two columns may be long enough to need lines
-        align = "l" * (len(table.head) - 1) + (r"p{0.65\linewidth}" if len(table.head) == 2 else "l")
+    align = _alignment(table)
     lines = [" & ".join(map(escape, table.head)) + r" \\", r"\midrule"]
     for k, (heading, rows) in enumerate(table.sections):
         if heading:
@@ -118,18 +119,32 @@ def as_table(table: Table, source: str = "") -> str:
     )
 
 
+def _alignment(table: Table) -> str:
+    """Words to the left, figures to the right; only the last of two columns of words may need several lines."""
+    if table.words:
+        return "l" * (len(table.head) - 1) + (r"p{0.65\linewidth}" if len(table.head) == 2 else "l")
+    columns = list(zip(*table.rows, strict=True))[1:]
+    figures = (any(isinstance(cell, Estimate) or cell[:1].isdigit() for cell in column) for column in columns)
+    return "l" + "".join("r" if right else "l" for right in figures)
+
+
 def _row(row: Row, table: Table) -> str:
-    cells = " & ".join(_cell(cell, table) for cell in row)
+    stacked = sum(isinstance(cell, Estimate) for cell in row) > _BESIDE
+    cells = " & ".join(_cell(cell, table, stacked) for cell in row)
     # After the end of a row LaTeX takes an opening bracket for its option.
-    return ("{}" if cells.startswith(("[", "*")) else "") + cells + r" \\"
+    return ("{}" if cells.startswith(("[", "*")) else "") + cells + r" \\" + ("\n\\addlinespace" if stacked else "")
 
 
-def _cell(cell: Cell, table: Table) -> str:
+def _cell(cell: Cell, table: Table, stacked: bool) -> str:
     if not isinstance(cell, Estimate):
         return escape(cell)
     if cell.value is None:
         return rf"n.\,m.\textsuperscript{{{table.reason(cell)}}}"
-    return escape(cell.text().replace("-", "−"))
+    value, _, interval = cell.text().replace("-", "−").partition(" ")
+    if stacked and interval:
+        lines = rf"{escape(value)}\\{{\scriptsize {escape(interval)}}}"
+        return rf"\begin{{tabular}}[t]{{@{{}}r@{{}}}}{lines}\end{{tabular}}"
+    return escape(f"{value} {interval}".strip())
 
 
 def _parts(table: Table) -> list[Table]:
