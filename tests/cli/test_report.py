@@ -166,7 +166,9 @@ def test_without_the_extra_the_command_says_what_to_install(files, dermoscope, m
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     said = dermoscope("report", files)
     assert (said.code, said.out) == (1, "")
-    assert said.err == "dermoscope: figures need matplotlib: pip install 'dermoscope[report]'\n"
+    assert (
+        said.err == "dermoscope: figures need matplotlib: pip install -c constraints.txt -e '.[report]' in the clone\n"
+    )
 
 
 def test_real_images_have_sources_and_sizes(tmp_path):

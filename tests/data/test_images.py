@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageFile, ImageOps
 
 from dermoscope.core.errors import ImageError, InputError
 from dermoscope.data import images, jpeg
@@ -334,6 +334,12 @@ def test_a_file_that_is_cut_off(kind: str, share: float, tmp_path: Path) -> None
     path = tmp_path / f"cut.{kind.lower()}"
     path.write_bytes(data[: int(len(data) * share)])
     refused(path, f"^{path}: .*(cut off|damaged|not an image)")
+
+
+def test_no_other_library_makes_a_cut_file_acceptable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)  # as WeasyPrint does when it is imported
+    data = scene_as("PNG")
+    refused(data[: len(data) // 2], "^the image: .*(cut off|damaged)")
 
 
 @pytest.mark.usefixtures("decoder")

@@ -70,5 +70,6 @@ def test_a_run_without_log_has_no_curve(measured, provenance):
 
 def test_without_matplotlib_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(MissingDependencyError, match=r"^figures need matplotlib: pip install 'dermoscope\[report\]'$"):
+    said = r"^figures need matplotlib: pip install -c constraints.txt -e '\.\[report\]' in the clone$"
+    with pytest.raises(MissingDependencyError, match=said):
         figures.require()

@@ -54,6 +54,6 @@ def test_nothing_is_fetched(tmp_path, caplog):
 
 def test_without_weasyprint_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "weasyprint", None)
-    message = r"^PDF needs WeasyPrint 68 or later: pip install 'dermoscope\[report\]'$"
+    message = r"^PDF needs WeasyPrint 68 or later: pip install -c constraints.txt -e '\.\[report\]' in the clone$"
     with pytest.raises(MissingDependencyError, match=message):
         require()

@@ -226,8 +226,10 @@ def _upright(pixels: np.ndarray, stored: tuple[int, int], orientation: int, kind
 def _open(data: bytes) -> "Image.Image":
     """Header only; formats that Pillow hands to other programs are not among the allowed ones."""
     # Pillow knows a format by name once its plugin is imported; these two are not imported by themselves.
-    from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
+    from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
 
+    # Pillow fills what is cut off with grey once any library of the process asked for that (WeasyPrint does).
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
     with _quiet, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -104,7 +104,9 @@ def require() -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise MissingDependencyError("figures need matplotlib: pip install 'dermoscope[report]'") from None
+        raise MissingDependencyError(
+            "figures need matplotlib: pip install -c constraints.txt -e '.[report]' in the clone"
+        ) from None
 
 
 def class_balance(measured: Measured, where: Provenance) -> "Figure":

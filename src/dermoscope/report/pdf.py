@@ -28,7 +28,9 @@ def _weasyprint() -> tuple[Any, Any, Any]:
         from weasyprint import CSS, HTML  # type: ignore[import-untyped]
         from weasyprint.urls import URLFetcher  # type: ignore[import-untyped]
     except ImportError:
-        raise MissingDependencyError("PDF needs WeasyPrint 68 or later: pip install 'dermoscope[report]'") from None
+        raise MissingDependencyError(
+            "PDF needs WeasyPrint 68 or later: pip install -c constraints.txt -e '.[report]' in the clone"
+        ) from None
     except OSError as error:
         raise MissingDependencyError(
             f"WeasyPrint does not find a library of the system ({error}); install Pango "

@@ -25,7 +25,9 @@ def wanted(asked: bool | None) -> bool:
 
     there = find_spec("mlflow") is not None
     if asked and not there:
-        raise MissingDependencyError("logging to MLflow needs mlflow-skinny: pip install mlflow-skinny")
+        raise MissingDependencyError(
+            "logging to MLflow needs mlflow-skinny: pip install -c constraints.txt -e '.[log]' in the clone"
+        )
     return there and bool(os.environ.get(URI)) if asked is None else asked
 
 
