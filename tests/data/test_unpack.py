@@ -6,6 +6,7 @@ import struct
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from dermoscope.core.errors import DownloadError, InputError
 from dermoscope.data import fetch
 from dermoscope.data import unpack as module
-from dermoscope.data.unpack import Limits, tally, unpack
+from dermoscope.data.unpack import Limits, Unpacked, tally, unpack
 
 ROOMY = Limits(1000, 10**8)
 
@@ -146,18 +147,51 @@ def test_squeezed_data_that_is_damaged(archive: Path, target: Path) -> None:
 
 
 def test_one_name_twice_an_encrypted_entry_and_nothing(archive: Path, target: Path) -> None:
-    refused(archive, target, packed({"A.jpg": b"1", "a.jpg": b"2"}), r"one name for several entries: a\.jpg")
+    refused(archive, target, packed({"A.jpg": b"1", "a.jpg": b"2"}), r"one name for several entries: A\.jpg, a\.jpg")
     refused(archive, target, packed({"empty/": b""}), "holds no file")
     locked = bytearray(packed({"a.jpg": b"1"}))
     locked[locked.index(b"PK\x01\x02") + 8] |= 1
     refused(archive, target, bytes(locked), r"'a\.jpg' \(encrypted\)")
 
 
-def test_a_file_where_a_folder_should_be(archive: Path, target: Path) -> None:
-    archive.write_bytes(packed({"a": b"1", "a/b.jpg": b"2"}))
-    with pytest.raises(InputError, match=r"Input: cannot be unpacked \("):
-        unpack(archive, target, ROOMY, quiet)
-    assert [p.name for p in archive.parent.iterdir()] == ["Input.zip"]
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (("a/b.jpg", "a/./b.jpg"), "a/b.jpg, a/./b.jpg"),
+        (("a/b.jpg", "a//b.jpg"), "a/b.jpg, a//b.jpg"),
+        (("\u00e9.jpg", "e\u0301.jpg"), "\u00e9.jpg, e\u0301.jpg"),
+        (("a", "a/b.jpg"), "a"),
+        (("A", "a/b/c.jpg", "d.jpg"), "A"),
+    ],
+)
+def test_one_place_under_two_names(archive: Path, target: Path, names: tuple[str, ...], shown: str) -> None:
+    refused(archive, target, packed(dict.fromkeys(names, b"1")), f"one name for several entries: {shown}")
+
+
+@pytest.mark.parametrize("name", ["a.jpg:x", "CON", "sub/nul.jpg", "a.jpg.", "a /b.jpg", "what?.jpg", "tab\t.jpg"])
+def test_names_that_not_every_disk_can_hold(archive: Path, target: Path, name: str) -> None:
+    refused(archive, target, packed({name: b"1"}), "a name that Windows cannot hold")
+
+
+@pytest.mark.parametrize("how", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_in_the_rarer_ways_of_squeezing(archive: Path, target: Path, how: int) -> None:
+    whole = bytearray(packed({"a.jpg": np.random.default_rng(0).bytes(50_000)}, how))
+    whole[2000:3000] = bytes(1000)
+    refused(archive, target, bytes(whole), "not a whole ZIP archive")
+
+
+def test_a_name_that_is_no_text_and_a_place_before_the_beginning(archive: Path, target: Path) -> None:
+    whole = packed({"\u00e9.jpg": b"1"})
+    refused(archive, target, whole.replace("\u00e9".encode(), b"\xff\xff"), "not a whole ZIP archive")
+    early = bytearray(packed({"a.jpg": b"1"}))
+    early[-6:-2] = struct.pack("<I", len(early))
+    refused(archive, target, bytes(early), "not a whole ZIP archive")
+
+
+def test_what_file_managers_leave_is_not_counted(tmp_path: Path) -> None:
+    for name in ("a.jpg", ".DS_Store", "Thumbs.db"):
+        (tmp_path / name).write_bytes(b"1")
+    assert tally(tmp_path) == Unpacked(1, 1)
 
 
 def test_a_full_disk(archive: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,11 @@
 """ZIP archives -> a folder: whole or not at all, and nothing outside of it."""
 
+import errno
+import lzma
+import re
 import shutil
 import stat
+import unicodedata
 import zipfile
 import zlib
 from collections import Counter
@@ -15,6 +19,7 @@ from dermoscope.data.fetch import require_space
 UNPACKING, REPLACED = ".unpacking", ".replaced"
 """Endings of the hidden folders that stand beside the target while it is made."""
 _CHUNK = 2**20
+_UNFIT = re.compile(r'[<>:"|?*\x00-\x1f]|[. ]$|^(con|prn|aux|nul|com[0-9]|lpt[0-9])( *\.|$)', re.IGNORECASE)
 _JUNK = frozenset({"__MACOSX", ".DS_Store", "Thumbs.db"})
 
 
@@ -56,11 +61,13 @@ def unpack(archive: Path, target: Path, limits: Limits, report: Callable[[int, i
             total = sum(entry.file_size for entry in entries.values())
             require_space(archive.parent, total, f"unpacking {archive.name}")
             _write_all(content, entries, unfinished, lambda done: report(done, total))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, ValueError) as error:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise DownloadError(f"{archive}: not a whole ZIP archive ({error})") from None
     except OSError as error:
         shutil.rmtree(unfinished, ignore_errors=True)
+        if error.errno in (None, errno.EINVAL):  # bzip2's word for damage; a place before the file's beginning
+            raise DownloadError(f"{archive}: not a whole ZIP archive ({error})") from None
         raise InputError(
             f"{target}: cannot be unpacked ({error.strerror or error}); free space or choose --root"
         ) from None
@@ -78,8 +85,8 @@ def hidden(target: Path, ending: str) -> Path:
 
 
 def tally(folder: Path) -> Unpacked:
-    """How many files lie in a folder and below it, and their bytes in all."""
-    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    """How many files lie in a folder and below it, and their bytes in all; what file managers leave is not counted."""
+    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.name not in _JUNK]
     return Unpacked(len(sizes), sum(sizes))
 
 
@@ -97,11 +104,19 @@ def _checked(content: zipfile.ZipFile, archive: Path, limits: Limits) -> dict[Pu
         listed = some((f"{name!r} ({why})" for name, why in bad.items()), 3)
         raise DownloadError(f"{archive}: entries that may not be unpacked: {listed}: nothing was unpacked")
     files = [info for info in infos if not info.is_dir() and not _JUNK & set(PurePosixPath(info.filename).parts)]
-    twice = [name for name, n in Counter(info.filename.casefold() for info in files).items() if n > 1]
+    places = [PurePosixPath(info.filename) for info in files]
+    counted = Counter(map(_alike, places))
+    counted.update(_alike(above) for above in {above for place in places for above in place.parents})
+    twice = [info.filename for info, place in zip(files, places, strict=True) if counted[_alike(place)] > 1]
     if twice or not files:
         what = f"one name for several entries: {some(twice, 3)}" if twice else "holds no file"
         raise DownloadError(f"{archive}: {what}: nothing was unpacked")
-    return {PurePosixPath(info.filename): info for info in files}
+    return dict(zip(places, files, strict=True))
+
+
+def _alike(place: PurePosixPath) -> str:
+    """What a place is called on disks that do not tell case or composed letters apart."""
+    return unicodedata.normalize("NFC", str(place)).casefold()
 
 
 def _objection(info: zipfile.ZipInfo) -> str:
@@ -116,6 +131,8 @@ def _objection(info: zipfile.ZipInfo) -> str:
         return "a path that leads outside"
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "a link, a device or another special file"
+    if any(_UNFIT.search(part) for part in PurePosixPath(name).parts):
+        return "a name that Windows cannot hold"
     if info.flag_bits & 1:
         return "encrypted"
     return ""
