@@ -166,6 +166,9 @@ class _BucketHandler(BaseHTTPRequestHandler):
         return self.answer(206, data[first:], headers, fault)
 
     def answer(self, status: int, data: bytes, headers: Mapping[str, str] = {}, fault: str = "") -> None:
+        if fault.startswith("unsaid"):
+            self.answer_in_chunks(status, data, headers, fault)
+            return
         lie = {"says more": 100, "says less": -100}.get(fault, 0)
         self.send_response(status)
         for key, value in {**headers, "Content-Length": str(len(data) + lie)}.items():
@@ -177,6 +180,23 @@ class _BucketHandler(BaseHTTPRequestHandler):
             time.sleep(self.server.pause)
         if fault in ("breaks off", "says more", "says less"):
             self.close_connection = True
+
+    def answer_in_chunks(self, status: int, data: bytes, headers: Mapping[str, str], fault: str) -> None:
+        """Without a length: `unsaid`; `unsaid, breaks off` in the middle; `unsaid, endless` far beyond the file."""
+        self.send_response(status)
+        for key, value in {**headers, "Transfer-Encoding": "chunked"}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        body = data[: len(data) // 2] if fault.endswith("breaks off") else data
+        for start in range(0, len(body), 2**16):
+            piece = body[start : start + 2**16]
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        for _ in range(1000 if fault.endswith("endless") else 0):
+            self.wfile.write(b"%x\r\n%b\r\n" % (2**16, bytes(2**16)))
+        if fault.endswith("breaks off"):
+            self.close_connection = True
+        else:
+            self.wfile.write(b"0\r\n\r\n")
 
 
 @pytest.fixture

@@ -110,6 +110,40 @@ def test_without_an_etag_nothing_is_joined(server: Any, target: Path) -> None:
     assert server.asked == [("2018/a.bin", "")]
 
 
+def test_a_transfer_of_unsaid_length_goes_on_too(server: Any, target: Path) -> None:
+    server.faults = ["unsaid, breaks off", "unsaid"]
+    assert fetch(remote(server), target, quiet).sha256 == SHA256
+    assert [wanted for _, wanted in server.asked] == ["", "bytes=500000-"]
+
+
+def test_a_body_without_end_is_cut(server: Any, target: Path) -> None:
+    told: list[int] = []
+    server.faults = ["unsaid, endless"]
+    with pytest.raises(DownloadError, match=r"a\.bin .* is not the file that is known: .* the catalog says 1,000,000"):
+        fetch(remote(server, size=len(DATA)), target, lambda _, done, __: told.append(done))
+    server.faults = ["breaks off", "unsaid, endless"]
+    assert fetch(remote(server), target, lambda _, done, __: told.append(done)).sha256 == SHA256
+    assert max(told) < 2 * len(DATA)
+
+
+def test_a_body_without_end_of_a_file_of_unknown_size_ends_before_the_disk_is_full(
+    server: Any, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = iter([10**9, 10**6])
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: type("Usage", (), {"free": next(free)})())
+    server.faults = ["unsaid, endless"]
+    with pytest.raises(InputError, match=r"the rest of a\.bin needs 0 bytes, the disk has 1 MB left"):
+        fetch(remote(server), target, quiet)
+
+
+def test_a_range_that_is_no_number_is_another_file() -> None:
+    state = module._State("", '"tag"', 9)
+    for said in ("bytes 5-8/" + "9" * 5000, f"bytes {'9' * 5000}-8/9", "bytes 5-8", "pages 5-8/9", ""):
+        answer = httpx.Response(206, headers={"Content-Range": said})
+        with pytest.raises(module._AgainError, match="the file changed between two pieces"):
+            module._continues(answer, state, 5)
+
+
 def test_a_part_that_is_whole_already(server: Any, target: Path) -> None:
     fetch(remote(server), target, quiet)
     part = target.with_name("a.bin.part")

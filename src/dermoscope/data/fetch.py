@@ -226,24 +226,34 @@ def _transfer(client: httpx.Client, url: str, part: Path, remote: Remote, report
         if response.status_code == 416 and state:
             return _whole(response, state, have)
         if response.status_code == 206 and state:
-            _continues(response, state, have)
+            size = _continues(response, state, have)
         else:
             forget(part)
-            state, have = _begin(response, url, part, remote), 0
-        require_space(part.parent, (state.size or 0) - have, f"the rest of {_name(url)}")
-        have = _append(response, part, have, lambda done: report(_name(url), done, state.size or 0))
-    if state.size is not None and have != state.size:
-        raise _AgainError(f"sent {have:,} bytes and had announced {state.size:,}", stale=have > state.size)
+            size, have = _begin(response, url, part, remote), 0
+        require_space(part.parent, (size or 0) - have, f"the rest of {_name(url)}")
+        most = size if size is not None else remote.size
+        have = _append(response, part, have, most, lambda done: report(_name(url), done, size or 0))
+    if size is not None and have != size:
+        raise _AgainError(f"sent {have:,} bytes and had announced {size:,}", stale=have > size)
     return None
 
 
-def _append(response: httpx.Response, part: Path, have: int, report: Callable[[int], None]) -> int:
-    """Add the body to the part and return its size. Bytes are written as they come: a kill loses none of them."""
+def _append(response: httpx.Response, part: Path, have: int, most: int | None, report: Callable[[int], None]) -> int:
+    """Add the body to the part and return its size. Bytes are written as they come: a kill loses none of them.
+
+    A body that goes on after `most` bytes is cut there; where that is not known, the disk is looked at now and then.
+    """
+    looked = have
     with part.open("ab", buffering=0) as file:
         for chunk in response.iter_raw():
             file.write(chunk)
             have += len(chunk)
             report(have)
+            if most is not None and have > most:
+                break
+            if most is None and have - looked > SPARE // 2:
+                require_space(part.parent, 0, f"the rest of {part.name.removesuffix('.part')}")
+                looked = have
         os.fsync(file.fileno())
     return have
 
@@ -262,23 +272,28 @@ def _refuse(response: httpx.Response, name: str) -> None:
         raise DownloadError(f"{host} sends {name} compressed although that was declined; use another mirror")
 
 
-def _continues(response: httpx.Response, state: _State, have: int) -> None:
-    """Raise _AgainError unless the body goes on where the part ends, of the same file."""
-    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
-    joins = found and int(found[1]) == have and found[2] in ("*", str(state.size))
+def _continues(response: httpx.Response, state: _State, have: int) -> int | None:
+    """Size of the file, where it is known. Raises _AgainError unless the body goes on where the part ends."""
+    found = re.fullmatch(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", response.headers.get("Content-Range", ""))
+    total = int(found[2]) if found and found[2] != "*" else state.size
+    joins = found and int(found[1]) == have and state.size in (None, total)
     if not joins or _validator(response) not in ("", state.validator):
         raise _AgainError("the file changed between two pieces", stale=True)
+    return total
 
 
 def _whole(response: httpx.Response, state: _State, have: int) -> None:
     """Raise _AgainError unless nothing is left to send because the part is the whole file."""
     total = response.headers.get("Content-Range", "").rpartition("/")[2]
-    if not (total == str(have) == str(state.size)):
+    if total != str(have) or state.size not in (None, have):
         raise _AgainError(f"has {total or 'no'} bytes and had announced {state.size}", stale=True)
 
 
-def _begin(response: httpx.Response, url: str, part: Path, remote: Remote) -> _State:
-    """Note what the server says of the file, before its first byte is kept. Raises DownloadError for a wrong size."""
+def _begin(response: httpx.Response, url: str, part: Path, remote: Remote) -> int | None:
+    """Note what the server says of the file, before its first byte is kept, and return its size where that is known.
+
+    Raises DownloadError for a wrong size.
+    """
     if response.status_code != 200:
         raise _AgainError(f"answered {response.status_code} although the whole file was asked for")
     length = response.headers.get("Content-Length", "")
@@ -290,7 +305,7 @@ def _begin(response: httpx.Response, url: str, part: Path, remote: Remote) -> _S
         )
     state = _State(url, _validator(response), size)
     write_file(_state_path(part), json.dumps(asdict(state)).encode())
-    return state
+    return size
 
 
 def _received(url: str, part: Path, report: Report) -> Receipt:
