@@ -1,5 +1,6 @@
 """Progress bars with ETA, on standard error only; lines of text where that is no terminal."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -7,6 +8,8 @@ from contextlib import contextmanager
 
 SAID_EVERY = 30.0
 """Seconds between two lines of one phase in a log."""
+SAID_FIRST = 2.0
+"""Seconds after which a phase is mentioned at all."""
 
 
 @contextmanager
@@ -70,22 +73,19 @@ def transfers() -> Iterator[Callable[[str, int, int], None]]:
         yield report
 
 
-def lines(every: float = SAID_EVERY) -> Callable[[str, int, int], None]:
-    """A callback that writes a line when a phase has begun and ended, and in between every so many seconds."""
+def lines(every: float = SAID_EVERY, first: float = SAID_FIRST) -> Callable[[str, int, int], None]:
+    """A callback that writes a line about a phase after `first` seconds, then every so many, and when it has ended."""
     begun: dict[str, float] = {}
     said: dict[str, float] = {}
 
     def report(phase: str, done: int, total: int) -> None:
         now = time.monotonic()
-        first = begun.setdefault(phase, now)
-        last = done >= total
-        if phase in said and not last and now - said[phase] < every:
+        passed = now - begun.setdefault(phase, now)
+        due = passed >= first if phase not in said else now - said[phase] >= every or done >= total
+        if not due or said.get(phase) == math.inf:
             return
-        if last and now - first < 1 and phase in said:
-            return
-        said[phase] = now
-        passed = now - first
-        left = f", {_clock(passed / done * (total - done))} to go" if 0 < done < total and passed >= 1 else ""
+        said[phase] = math.inf if done >= total else now
+        left = f", {_clock(passed / done * (total - done))} to go" if 0 < done < total else ""
         print(f"{phase}: {done:,} of {total:,}, {_clock(passed)}{left}", file=sys.stderr, flush=True)
 
     return report
