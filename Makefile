@@ -45,11 +45,16 @@ check: setup ## style, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-system:
+system: setup
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
 	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing Chromium for the browser tests (once)" && \
 	  apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null 2>&1; } || \
 	echo "no Chromium, and it cannot be installed here: the browser tests will be skipped"
+	@$(BIN)/python -c 'import weasyprint' >/dev/null 2>&1 || \
+	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing Pango for reports as PDF (once)" && \
+	  apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive \
+	  apt-get install -y -qq libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 >/dev/null 2>&1; } || \
+	echo "no Pango, and it cannot be installed here: the PDF tests will be skipped"
 
 train: setup ## train the bundled model again (resumes where it was cut); needs DERMOSCOPE_DATA
 	$(BIN)/dermoscope train --recipe default --data ham10000 --out $(OUT) --ship $(if $(FULL),--full)
