@@ -395,3 +395,40 @@ def test_paths_that_do_not_exist(tmp_path: Path) -> None:
         read_cases([])
     with pytest.raises(InputError, match="no images here; give the folder that holds them"):
         read_cases(tmp_path)
+
+
+UNUSUAL = "photo,finding,lesion_id\na.jpg,nv,L1\nb.jpg,mel,L2\n"
+
+
+def unusual(folder: Path, text: str = UNUSUAL) -> Path:
+    for name in ("a.jpg", "b.jpg"):
+        picture(folder / name)
+    write(folder / "labels.csv", text)
+    return folder
+
+
+def test_a_table_in_the_folder_is_read_by_the_columns_that_are_named(tmp_path: Path) -> None:
+    columns = {"image": "photo", "diagnosis": "finding"}
+    write(unusual(tmp_path) / "notes.csv", "image,weather\na,fine\nb,rain\n")
+    cases = read_cases(tmp_path, columns=columns)
+    assert [(c.image_id, c.diagnosis, c.lesion_id) for c in cases] == [("a", "NV", "L1"), ("b", "MEL", "L2")]
+    with pytest.raises(TableError, match=r"no table here has the column 'foto' for the image \(found: .*labels\.csv"):
+        read_cases(tmp_path, columns={"image": "foto"})
+
+
+def test_a_table_that_speaks_of_the_images_is_never_passed_over(tmp_path: Path) -> None:
+    why = (
+        r"labels\.csv: the column 'photo' names the images, but is not called image, image_id, image_name, isic_id, "
+        r"file, filename; rename it, or give columns=\{'image': 'photo'\}$"
+    )
+    with pytest.raises(TableError, match=why):
+        read_cases(unusual(tmp_path / "one"))
+    assert len(read_cases(unusual(tmp_path / "two", "day,weather\nMonday,fine\n"))) == 2
+
+
+@pytest.mark.parametrize("more", ["lesion_id", "score_weight", "comment"])
+def test_a_one_hot_table_may_say_more(tmp_path: Path, more: str) -> None:
+    text = f"image,MEL,NV,BCC,AK,BKL,DF,VASC,SCC,{more}\na,1,0,0,0,0,0,0,0,1\nb,0,1,0,0,0,0,0,0,1\n"
+    cases = read_cases(unusual(tmp_path, text))
+    assert [c.diagnosis for c in cases] == ["MEL", "NV"]
+    assert {c.lesion_id for c in cases} == ({"1"} if more == "lesion_id" else {None})

@@ -6,8 +6,8 @@ from pathlib import Path
 from dermoscope.core.cases import Case, CaseSet
 from dermoscope.core.errors import InputError, TableError, some
 from dermoscope.core.taxonomy import Taxonomy
-from dermoscope.data.join import Files, Wording, case_set, index_images, join
-from dermoscope.data.tables import Table, accepted, choose_taxonomy, label_map, plain, read_table
+from dermoscope.data.join import Files, Wording, case_set, image_key, index_images, join
+from dermoscope.data.tables import KNOWN_COLUMNS, Table, accepted, choose_taxonomy, label_map, plain, read_table
 
 _TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".tab"})
 PathLike = Path | str
@@ -49,17 +49,21 @@ def _locate(roots: Sequence[Path], truth: PathLike | None, metadata: PathLike | 
         raise InputError(f"{some(absent) or 'no folder'}: does not exist; give the folder of the images or their CSV")
     folders = tuple(dict.fromkeys(root.parent if root.is_file() else root for root in roots))
     truths, others = ([read_table(truth)] if truth else []), ([read_table(metadata)] if metadata else [])
+    mute: list[Table] = []
     if not (truth and metadata):
-        one_hot, telling = _tables_in(roots, wording)
+        one_hot, telling, mute = _tables_in(roots, wording)
         truths, others = truths or one_hot, others or telling
     for kind, several in (("truth", truths), ("metadata", others)):
         if len(several) > 1:
             raise InputError(f"several tables could be the {kind}: {some(t.path for t in several)}; give {kind}=FILE")
-    return Files(folders, next(iter(truths), None), next(iter(others), None))
+    if not truths and not others:
+        _check_mute(mute, folders, wording)
+    told = [t for t in truths if any(t.column_of(f, {}) for f in KNOWN_COLUMNS if f != "image")]
+    return Files(folders, next(iter(truths), None), next(iter(others or told), None))
 
 
-def _tables_in(roots: Sequence[Path], wording: Wording) -> tuple[list[Table], list[Table]]:
-    """One-hot tables and tables that speak of images: those among the roots, else those found in the folders.
+def _tables_in(roots: Sequence[Path], wording: Wording) -> tuple[list[Table], list[Table], list[Table]]:
+    """One-hot tables, tables that speak of images, and the others: of those among the roots, else in the folders.
 
     The challenges' archives unpack into folders of their own, so one level below is looked at too. Where any of the
     found tables carries diagnoses, it alone counts: HAM10000's beside the ISIC 2019 metadata of the same images.
@@ -71,10 +75,36 @@ def _tables_in(roots: Sequence[Path], wording: Wording) -> tuple[list[Table], li
     others: list[Table] = []
     for table in map(read_table, named or dict.fromkeys(found)):
         (truths if table.one_hot_taxonomy(wording.taxonomy) else others).append(table)
+    mute: list[Table] = []
     if not named:
-        others = [t for t in others if t.column_of("image", {}) and len(t.columns) > 1]
-        others = [t for t in others if t.column_of("diagnosis", {})] or others
-    return truths, others
+        mute = [t for t in others if not _has(t, "image", wording)]
+        others = [t for t in others if _has(t, "image", wording) and len(t.columns) > 1]
+        others = [t for t in others if _has(t, "diagnosis", wording)] or others
+    return truths, others, mute
+
+
+def _has(table: Table, field: str, wording: Wording) -> bool:
+    """Whether a table has a field: in the column that was named for it, else in one of a known name."""
+    named = wording.columns.get(field)
+    return named in table.columns if named else table.column_of(field, {}) is not None
+
+
+def _check_mute(tables: Sequence[Table], folders: Sequence[Path], wording: Wording) -> None:
+    """Raise TableError where the images would stand without labels beside a table that speaks of them."""
+    if "image" in wording.columns:
+        column, looked = wording.columns["image"], some(t.path for t in tables) or "no table"
+        raise TableError(f"{some(folders)}: no table here has the column {column!r} for the image (found: {looked})")
+    images = index_images(folders) if tables else {}
+    if any(_class_folder(path, folders) for copies in images.values() for path in copies):
+        return
+    for table in tables:
+        for column in table.columns:
+            known = sum(image_key(row[column]) in images for row in table.rows)
+            if 2 * known >= len(table.rows):
+                raise TableError(
+                    f"{table.path}: the column {column!r} names the images, but is not called "
+                    f"{', '.join(KNOWN_COLUMNS['image'])}; rename it, or give columns={{'image': {column!r}}}"
+                )
 
 
 def _by_folder(folders: Sequence[Path], wording: Wording) -> CaseSet:

@@ -54,13 +54,14 @@ class Table:
     rows: tuple[Mapping[str, str], ...]
 
     def one_hot_taxonomy(self, wanted: Taxonomy | None = None) -> Taxonomy | None:
-        """The taxonomy whose codes are this table's columns, as in the ISIC challenges' truth files; None if none's."""
+        """The taxonomy whose codes are among the columns, as in the ISIC challenges' truth files; None if none's.
+
+        A table that has a column of diagnoses is not one-hot, whatever else it has.
+        """
         candidates = [*TAXONOMIES.values()] if wanted is None else [wanted, *TAXONOMIES.values()]
-        rest = set(self.columns) - set(KNOWN_COLUMNS["image"])
-        for taxonomy in candidates:
-            if set(taxonomy.codes) <= rest and rest - set(taxonomy.codes) <= {taxonomy.unknown}:
-                return taxonomy
-        return None
+        if self.column_of("diagnosis", {}):
+            return None
+        return next((t for t in candidates if set(t.codes) <= set(self.columns)), None)
 
     def column_of(self, field: str, columns: Mapping[str, str]) -> str | None:
         """The column that holds a field: the one that `columns` names, else the first known name that is here.
