@@ -243,9 +243,30 @@ def test_leftovers_of_killed_runs_are_swept(ham: DataSet, tmp_path: Path) -> Non
     stale = tmp_path / "isic2018/.ISIC2018_Task3_Training_Input.unpacking"
     stale.mkdir(parents=True)
     (stale / "half.jpg").write_bytes(b"half")
-    (tmp_path / "isic2018/old.zip.part").write_bytes(b"of no use without its state")
+    browsers = tmp_path / "isic2018/Another.zip.part"
+    browsers.write_bytes(b"somebody's own transfer")
     acquire(ham, tmp_path, quiet)
     assert not leftovers(tmp_path)
+    assert browsers.exists()
+
+
+def test_files_that_were_added_cost_no_second_transfer(server: Any, ham: DataSet, tmp_path: Path) -> None:
+    acquire(ham, tmp_path, quiet)
+    own = [tmp_path / "isic2018/ISIC2018_Task3_Training_Input" / name for name in (".DS_Store", "notes.txt")]
+    for path in own:
+        path.write_text("not from the archive")
+    server.asked.clear()
+    assert {g.state for g in acquire(ham, tmp_path, quiet)} == {"already"}
+    assert not server.asked
+    assert all(path.exists() for path in own)
+
+
+def test_an_archive_that_outlived_its_unpacking_is_removed(server: Any, ham: DataSet, tmp_path: Path) -> None:
+    acquire(ham, tmp_path, quiet)
+    archive = tmp_path / "isic2018/ISIC2018_Task3_Training_Input.zip"
+    archive.write_bytes(server.files[INPUT])
+    assert {g.state for g in acquire(ham, tmp_path, quiet)} == {"already"}
+    assert not archive.exists()
 
 
 def test_a_disk_without_room_for_the_set(ham: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,7 +109,11 @@ def _here(download: Download, root: Path) -> Got | None:
     already = Got(file.name, place, "already", receipt.size, receipt.sha256)
     if download.archive:
         found = tally(place)
-        return already if (found.files, found.bytes) == (receipt.unpacked_files, receipt.unpacked_bytes) else None
+        if not receipt.unpacked_files or found.files < receipt.unpacked_files or found.bytes < receipt.unpacked_bytes:
+            return None
+        if receipt.url:  # a kill between the two last steps of unpacking leaves the archive behind
+            file.unlink(missing_ok=True)
+        return already
     if place.stat().st_size != receipt.size or digest_of(place, "sha256") != receipt.sha256:
         raise InputError(f"{place}: changed since it was fetched on {receipt.fetched[:10]}; move it away and repeat")
     return already

@@ -80,7 +80,9 @@ def _found(folder: Path, depth: int) -> Iterator[Leftover]:
             elif depth > 1 and not name.startswith("."):
                 yield from _found(path, depth - 1)
         elif name.endswith(".part"):
-            yield Leftover(path, entry.stat().st_size, name + ".json" in names)
+            # without its state it is none of ours: browsers call their unfinished files so too
+            if name + ".json" in names:
+                yield Leftover(path, entry.stat().st_size, True)
         elif _abandoned(name, names) and time.time() - entry.stat().st_mtime > _RECENT:
             yield Leftover(path, entry.stat().st_size, False)
 
