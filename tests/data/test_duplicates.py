@@ -2,6 +2,7 @@
 
 import io
 import os
+import time
 from collections.abc import Callable
 
 import cv2
@@ -65,6 +66,15 @@ def test_changed_copies_are_found_and_nothing_else(lesions: list[np.ndarray], ch
 def test_blank_pictures_are_like_nothing() -> None:
     assert near_duplicates(np.full((5, SMALL, SMALL, 3), 120, np.uint8)) == []
     assert near_duplicates(np.empty((0, SMALL, SMALL, 3), np.uint8)) == []
+
+
+def test_many_blank_pictures_cost_nothing(lesions: list[np.ndarray]) -> None:
+    first, blank = small(lesions[0]), np.full((4000, SMALL, SMALL, 3), 255, np.uint8)
+    pictures = np.concatenate([blank[:2000], first[None], blank[2000:], small(jpeg(lesions[0], 60))[None]])
+    begun = time.monotonic()
+    links = near_duplicates(pictures)
+    assert [(link.first, link.second) for link in links] == [(2000, 4001)]
+    assert time.monotonic() - begun < 30
 
 
 def test_links_join_a_group_once(lesions: list[np.ndarray]) -> None:

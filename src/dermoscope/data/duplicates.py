@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8, UInt64
+from jaxtyping import Float, Int, UInt8, UInt64
 
 from dermoscope.data.hamming import within
 
@@ -72,7 +72,7 @@ def near_duplicates(
                     found.append(Link(min(first, second), max(first, second), likeness))
             if progress is not None:
                 done = min(1.0, (start + _BATCH) / len(pairs))
-                progress(_LOOKED_UP + round(_LOOKED_UP * done), 2 * _LOOKED_UP)
+                progress(_LOOKED_UP + int(_LOOKED_UP * done), 2 * _LOOKED_UP)
     return sorted(found, key=lambda link: (link.first, link.second))
 
 
@@ -156,8 +156,12 @@ def _candidates(pictures: np.ndarray, progress: Progress | None) -> list[tuple[i
     """(first, second, turn of the second that fits best), the most alike first."""
     if not len(pictures):
         return []
-    known = np.array([cv2.cvtColor(p, cv2.COLOR_RGB2GRAY) for p in pictures])
-    lively: Bool[np.ndarray, " pictures"] = known.reshape(len(known), -1).std(axis=1) >= FLAT
+    greys = np.array([cv2.cvtColor(p, cv2.COLOR_RGB2GRAY) for p in pictures])
+    # Blank pictures have one hash: a thousand of them would be a million pairs.
+    lively = np.flatnonzero(greys.reshape(len(greys), -1).std(axis=1) >= FLAT)
+    if not len(lively):
+        return []
+    known = greys[lively]
     index, coarse = hashes(known), _coarse(known)
     best: dict[tuple[int, int], tuple[float, int, int, int]] = {}
     for step, (zoom, turn) in enumerate((z, t) for z in ZOOMS for t in range(8)):
@@ -165,11 +169,10 @@ def _candidates(pictures: np.ndarray, progress: Progress | None) -> list[tuple[i
             asked = _zoomed(known, zoom)
             detail = _coarse(asked).reshape(-1, _COARSE, _COARSE, 1)
         queries, hits = within(hashes(turned(asked[..., None], turn)[..., 0]), index, RADIUS)
-        kept = (queries != hits) & lively[queries] & lively[hits]
-        queries, hits = queries[kept], hits[kept]
+        queries, hits = queries[queries != hits], hits[queries != hits]
         likeness = _paired(turned(detail, turn).reshape(coarse.shape), coarse, queries, hits)
         for at in np.flatnonzero(likeness >= LIKELY).tolist():
-            query, hit, value = int(queries[at]), int(hits[at]), float(likeness[at])
+            query, hit, value = int(lively[queries[at]]), int(lively[hits[at]]), float(likeness[at])
             pair = (min(query, hit), max(query, hit))
             best[pair] = max(best.get(pair, (0.0, 0, 0, 0)), (value, hit, query, turn))
         if progress is not None:
