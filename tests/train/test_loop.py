@@ -19,7 +19,7 @@ import torch
 from dermoscope.core.cases import Case, CaseSet
 from dermoscope.core.errors import TrainingError
 from dermoscope.core.taxonomy import ISIC2019
-from dermoscope.train import loop
+from dermoscope.train import checkpoint, loop
 from dermoscope.train.batches import TrainingPictures
 from dermoscope.train.loop import Monitor, Stage, Told, fit, logits_of, shipping_stages, stages
 from dermoscope.train.networks import Reader, build
@@ -269,6 +269,38 @@ def test_a_loss_that_is_no_number_names_the_last_checkpoint(tmp_path: Path) -> N
 def test_a_loss_that_is_no_number_at_once(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"there is no checkpoint yet in .*; lower the rate"):
         train(tmp_path, replace(SMALL, head=(), rate=1e20, mixup=0.0))
+
+
+def test_weights_that_are_no_numbers_are_never_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    works: list[loop.Work] = []
+    real = loop._begin
+    monkeypatch.setattr(loop, "_begin", lambda *given: works.append(real(*given)) or works[0])
+
+    def spoil(at: str, done: int, total: int) -> None:
+        if at.startswith("all layers, epoch 1") and done == total:  # after the last step, so no loss shows it
+            works[0].reader.network.get_classifier().bias.data[0] = torch.nan
+
+    with pytest.raises(
+        TrainingError, match="the weights are no numbers any more in all layers, epoch 1; the last good"
+    ):
+        train(tmp_path, progress=spoil)
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert saved["stage"] == 0
+    assert all(tensor.isfinite().all() for tensor in saved["reader"].values())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is a device of Linux")
+def test_a_full_disk_leaves_the_last_checkpoint(finished: tuple[Path, Reader]) -> None:
+    out = finished[0]
+    before = (out / "checkpoint.pt").read_bytes()
+    (out / "checkpoint.pt.part").symlink_to("/dev/full")
+    path = out / "checkpoint.pt"
+    with pytest.raises(TrainingError) as caught:
+        checkpoint.save_checkpoint(out, {"weights": torch.zeros(1000), "log": []})
+    assert str(caught.value).startswith(f"{path} cannot be written (")
+    assert str(caught.value).endswith(f"; the last good checkpoint is {path}; make room and repeat the command")
+    assert path.read_bytes() == before
+    assert not (out / "checkpoint.pt.part").is_symlink()
 
 
 def test_going_on_for_shipping_starts_from_a_network(finished: tuple[Path, Reader], tmp_path: Path) -> None:

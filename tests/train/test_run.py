@@ -161,6 +161,14 @@ def test_features_are_cached_by_the_content_of_the_pictures(
     assert "features" in told
 
 
+def test_a_head_that_learns_no_numbers(synthetic: Path, quick_recipe: Recipe, tmp_path: Path) -> None:
+    data = decoded(read_cases(synthetic).where(lambda c: c.diagnosis in ("MEL", "NV")), 64, tmp_path)
+    with pytest.raises(
+        TrainingError, match=r"the loss became (nan|inf) in epoch \d+; lower the rate \(--set rate=\.\.\.\)"
+    ):
+        fit_probe(replace(quick_recipe, rate=1e38), data, tmp_path)
+
+
 def test_the_cache_is_that_of_the_cases(synthetic: Path, tmp_path: Path) -> None:
     few = read_cases(synthetic).where(lambda c: c.diagnosis == "DF")
     data = decoded(few, 64, tmp_path)

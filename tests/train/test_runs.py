@@ -34,7 +34,18 @@ from dermoscope.train.comparison import compare
 from dermoscope.train.distributed import processes
 from dermoscope.train.recipes import DEFAULT, Recipe
 from dermoscope.train.run import data_hash, train
-from dermoscope.train.runs import Diary, code_version, differences, find_runs, open_diary, read_log, read_run, state_of
+from dermoscope.train.runs import (
+    Diary,
+    code_version,
+    differences,
+    find_runs,
+    open_diary,
+    read_log,
+    read_run,
+    recorded,
+    sole,
+    state_of,
+)
 
 SETTINGS = {"backbone": "test_efficientnet", "pretrained": "false", "size": "64", "batch": "16", "views": "2"}
 NO_DROPOUT = {"dropout": "0"}  # whose masks each of several processes draws for itself
@@ -192,6 +203,34 @@ def test_what_is_no_run(content: str | None, message: str, tmp_path: Path) -> No
         (tmp_path / "run.json").write_text(content)
     with pytest.raises(InputError, match=message):
         read_run(tmp_path)
+
+
+@pytest.mark.parametrize("content", ['{"epoch": 1}\n{"stage": "he', '{"epoch": 1}\n3\n', '{"epoch": 1}\n\xff'])
+def test_a_damaged_log_is_named(content: str, tmp_path: Path) -> None:
+    (tmp_path / "chosen-run").mkdir()
+    (tmp_path / "chosen-run" / "log.jsonl").write_bytes(content.encode("latin1"))
+    with pytest.raises(InputError, match=r"log\.jsonl: line 2 is damaged; delete it, or the file"):
+        read_log(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["file", "file/run"])
+def test_a_folder_that_cannot_be_made(place: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(InputError, match=rf"{place}: cannot be written \(.+\); choose another --out"),
+        sole(tmp_path / place),
+    ):
+        pytest.fail("nothing may be written there")
+
+
+def test_a_file_that_cannot_be_written_stops_a_run(tmp_path: Path) -> None:
+    diary = Diary(tmp_path, fresh())
+    with pytest.raises(TrainingError) as caught, recorded(diary):
+        (tmp_path / "absent" / "file").write_text("")
+    why = f"a file could not be read or written ({tmp_path / 'absent' / 'file'}: No such file or directory)"
+    assert str(caught.value) == f"{tmp_path}: {why}; mend that and repeat the command, the run goes on where it stopped"
+    assert read_run(tmp_path).state == "stopped"
+    assert read_run(tmp_path).why.startswith(why)
 
 
 def test_runs_are_found_the_newest_first(tmp_path: Path) -> None:

@@ -48,12 +48,22 @@ def load_checkpoint(out: Path, expected: str) -> dict[str, Any] | None:
 
 
 def save_checkpoint(out: Path, state: dict[str, Any]) -> None:
-    """Replace the checkpoint whole, then write its log beside it."""
+    """Replace the checkpoint whole, then write its log beside it.
+
+    Raises TrainingError, saying what the last good checkpoint is, where it cannot be written.
+    """
     temporary = out / f"{CHECKPOINT}.part"
-    torch.save(state, temporary)
-    with temporary.open("rb+") as written:
-        os.fsync(written.fileno())
-    temporary.replace(out / CHECKPOINT)
+    try:
+        torch.save(state, temporary)
+        with temporary.open("rb+") as written:
+            os.fsync(written.fileno())
+        temporary.replace(out / CHECKPOINT)
+    except (OSError, RuntimeError) as error:  # torch's own writer raises the second on a full disk
+        temporary.unlink(missing_ok=True)
+        why = error.strerror if isinstance(error, OSError) else "is the disk full?"
+        raise TrainingError(
+            f"{out / CHECKPOINT} cannot be written ({why}); {last_good(out)}; make room and repeat the command"
+        ) from error
     write_log(out, state["log"])
 
 

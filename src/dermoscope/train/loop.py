@@ -148,7 +148,7 @@ def fit(
     saved = checkpoint.load_checkpoint(out, expected)
     if saved is not None and processes().is_main_process:
         checkpoint.write_log(out, saved["log"])  # a kill between checkpoint and log leaves the log a line short
-    with _out_of_memory_told(out):
+    with out_of_memory_told(out):
         work = _begin(recipe, data, out, saved, start)
         work.fingerprint, work.monitor, work.told, work.saved_every = expected, monitor, told, saved_every
         begun = 0
@@ -161,7 +161,8 @@ def fit(
 
 
 @contextmanager
-def _out_of_memory_told(out: Path) -> Iterator[None]:
+def out_of_memory_told(out: Path) -> Iterator[None]:
+    """Inside, memory that runs out raises TrainingError, which says what the last good checkpoint in `out` is."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:  # torch's own error for it, on GPUs, is a RuntimeError
@@ -255,9 +256,11 @@ def _run_epoch(
         if epoch.done % _LOOKED_AT_EVERY == 0:
             _mean_loss(work, stage, epoch)
         late = time.monotonic() - work.saved_at >= work.saved_every
-        if late and epoch.done < len(batches) and np.isfinite(float(epoch.total)):
+        if late and epoch.done < len(batches) and np.isfinite(float(epoch.total)) and _finite(work.reader):
             save(epoch, False)
     loss_of_all = round(_mean_loss(work, stage, epoch), 5)
+    if not _finite(work.reader):  # what the last step did shows in no loss so far
+        raise _diverged(work, stage, epoch, "the weights are no numbers any more")
     line = {"stage": stage.name, "epoch": epoch.number + 1, "size": size, "loss": loss_of_all, **_scores(work)}
     work.log.append({**line, "seconds": round(time.monotonic() - epoch.began, 2)})
     save(epoch, True)
@@ -269,11 +272,19 @@ def _mean_loss(work: Work, stage: Stage, epoch: Epoch) -> float:
     """Mean loss of the epoch so far, over all processes. Raises TrainingError when it is no number."""
     mean = float(work.accelerator.reduce(epoch.total.clone(), "mean")) / epoch.done
     if not np.isfinite(mean):
-        raise TrainingError(
-            f"the loss became {mean} in {stage.name}, epoch {epoch.number + 1}; {checkpoint.last_good(work.out)}; "
-            "lower the rate (--set rate=... or --set head_rate=...) and train into another --out"
-        )
+        raise _diverged(work, stage, epoch, f"the loss became {mean}")
     return mean
+
+
+def _diverged(work: Work, stage: Stage, epoch: Epoch, what: str) -> TrainingError:
+    return TrainingError(
+        f"{what} in {stage.name}, epoch {epoch.number + 1}; {checkpoint.last_good(work.out)}; "
+        "lower the rate (--set rate=... or --set head_rate=...) and train into another --out"
+    )
+
+
+def _finite(reader: Reader) -> bool:
+    return bool(torch.stack([tensor.isfinite().all() for tensor in reader.state_dict().values()]).all())
 
 
 def _save(work: Work, stage: int, epoch: Epoch, whole: bool, parts: tuple[Any, Any]) -> None:

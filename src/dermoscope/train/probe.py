@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from dermoscope.core.errors import TrainingError
 from dermoscope.train.batches import TrainingPictures, plain
 from dermoscope.train.loop import Progress
 from dermoscope.train.networks import Reader, build
@@ -17,7 +18,10 @@ CHUNK = 512
 
 
 def fit_probe(recipe: Recipe, data: TrainingPictures, cache: Path, progress: Progress | None = None) -> Reader:
-    """Train only the head of the recipe's backbone on cached embeddings of the preferred copies and their mirrors."""
+    """Train only the head of the recipe's backbone on cached embeddings of the preferred copies and their mirrors.
+
+    Raises TrainingError when the loss is no longer a number.
+    """
     torch.manual_seed(recipe.seed)
     reader = Reader(build(recipe.backbone, len(data.cases.taxonomy), pretrained=recipe.pretrained)).eval()
     views = [_embeddings(reader, recipe, data, cache, flip, progress) for flip in (False, True)]
@@ -40,6 +44,11 @@ def fit_probe(recipe: Recipe, data: TrainingPictures, cache: Path, progress: Pro
             loss.backward()
             optimiser.step()
             schedule.step()
+        if not loss.isfinite():
+            raise TrainingError(
+                f"the loss became {loss.item()} in epoch {epoch + 1}; lower the rate (--set rate=...) and train into "
+                "another --out"
+            )
         if progress is not None:
             progress("head", epoch + 1, epochs)
     return reader.eval()

@@ -24,7 +24,7 @@ from dermoscope.train import runs
 from dermoscope.train.batches import TrainingPictures, plain, sampling_prior
 from dermoscope.train.distributed import processes
 from dermoscope.train.finish import Parts, card, concerning, device_name, finish
-from dermoscope.train.loop import Monitor, Progress, Told, fit, shipping_stages, stages
+from dermoscope.train.loop import Monitor, Progress, Told, fit, out_of_memory_told, shipping_stages, stages
 from dermoscope.train.networks import Reader, tune_allocator
 from dermoscope.train.pictures import cached, digests
 from dermoscope.train.recipes import Recipe
@@ -158,7 +158,8 @@ def _fitted(job: Job, parts: Parts, told: Told) -> tuple[Reader, np.ndarray]:
     if recipe.kind == "probe":
         from dermoscope.train.probe import fit_probe
 
-        with processes().main_process_first():  # the others find the features that the first has cached
+        # the others find the features that the first has cached
+        with processes().main_process_first(), out_of_memory_told(job.out / "chosen-run"):
             return fit_probe(recipe, data, job.cache, told.progress), drawn
     monitor = _monitor(parts.watched, recipe, drawn, job.cache) if processes().is_main_process else None
     return fit(recipe, stages(recipe), data, job.out / "chosen-run", monitor=monitor, told=told), drawn

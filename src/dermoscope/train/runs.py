@@ -19,7 +19,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
@@ -122,30 +122,44 @@ def state_of(folder: Path, card: RunCard) -> str:
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's epochs in order; `part` says whether they are of chosen-run or ship-run."""
+    """The lines of a run's epochs in order; `part` says whether they are of chosen-run or ship-run.
+
+    Raises InputError, naming file and line, where a log is damaged.
+    """
     lines = []
     for part in PARTS:
         path = folder / part / "log.jsonl"
         if path.is_file():
-            lines += [{"part": part, **json.loads(line)} for line in path.read_text().splitlines()]
+            content = path.read_text(errors="replace").splitlines()
+            lines += [{"part": part, **_line(path, number, text)} for number, text in enumerate(content, start=1)]
     return lines
+
+
+def _line(path: Path, number: int, text: str) -> dict[str, Any]:
+    with suppress(ValueError):
+        line = json.loads(text)
+        if isinstance(line, dict):
+            return line
+    raise InputError(f"{path}: line {number} is damaged; delete it, or the file: nothing but the curves are made of it")
 
 
 @contextmanager
 def sole(folder: Path, *, first: bool = True) -> Iterator[None]:
     """Inside, no other process trains into the folder; `first` is False in all processes of a run but one.
 
-    Raises TrainingError when another run is at it.
+    Raises TrainingError when another run is at it, InputError when it cannot be written.
     """
     if not first:
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         raise TrainingError(f"{folder}: another process trains into it; wait, or choose another --out") from None
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror or error}); choose another --out") from None
     try:
         yield
     finally:
@@ -176,7 +190,10 @@ def open_diary(folder: Path, card: RunCard, *, writes: bool = True) -> Diary:
 
 @contextmanager
 def recorded(diary: Diary, listener: Listener | None = None) -> Iterator[None]:
-    """Inside, the run is running; afterwards its card says that it is finished, or what stopped it."""
+    """Inside, the run is running; afterwards its card says that it is finished, or what stopped it.
+
+    Raises TrainingError where a file could not be read or written, a full disk for one; else what was raised inside.
+    """
     heard = listener if diary.writes else None
     if heard is not None:
         heard.begin(diary.folder, diary.card)
@@ -187,6 +204,13 @@ def recorded(diary: Diary, listener: Listener | None = None) -> Iterator[None]:
     except (DermoscopeError, KeyboardInterrupt) as error:
         diary.note(state="stopped", why=str(error) or "interrupted")
         raise
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        why = (
+            f"a file could not be read or written ({where}{error.strerror or error}); mend that and repeat the command"
+        )
+        diary.note(state="stopped", why=why)
+        raise TrainingError(f"{diary.folder}: {why}, the run goes on where it stopped") from error
     finally:
         if heard is not None:
             heard.end(diary.card)
