@@ -47,6 +47,29 @@ def test_a_folder_without_runs(dermoscope: Cli, tmp_path: Path) -> None:
     assert "no such folder; give the one that holds the runs" in said.err
 
 
+def test_a_damaged_run_does_not_hide_the_others(dermoscope: Cli, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    (runs / "damaged").mkdir()
+    (runs / "damaged" / CARD).write_text("{")
+    said = dermoscope("runs", "list", runs)
+    assert said.code == 0
+    assert [line.split()[0] for line in said.out.splitlines()[1:3]] == ["cut", "whole"]
+    assert said.err.startswith(f"dermoscope: warning: {runs / 'damaged' / CARD}: not a run card (the file: Invalid")
+    assert len(json.loads(dermoscope("runs", "list", runs, "--json").out)) == 2
+
+
+def test_nothing_is_hidden_on_a_narrow_terminal(dermoscope: Cli, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (runs / "whole").rename(runs / "name[red]")
+    for width in ("40", "80"):
+        monkeypatch.setenv("COLUMNS", width)
+        assert "…" not in dermoscope("runs", "list", runs).out
+    assert "name[red]" in dermoscope("runs", "list", runs).out
+    assert "name[red]" in dermoscope("runs", "show", runs / "name[red]").out.replace("\n", "")
+    pair = dermoscope("runs", "compare", runs / "name[red]", runs / "name[red]")
+    assert "Against" in pair.out
+    assert pair.out.count("[red]") >= 3
+
+
 def test_show(dermoscope: Cli, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     said = dermoscope("runs", "show", runs / "whole")
@@ -73,6 +96,12 @@ def test_show_draws_the_epochs(dermoscope: Cli, runs: Path, monkeypatch: pytest.
     out = dermoscope("runs", "show", runs / "whole").out
     loss = next(line for line in out.splitlines() if line.startswith("loss"))
     assert loss.split() == ["loss", "█▃▁", "2.000", "0.500", "2.000", "0.500"]
+    (runs / "whole" / "ship-run").mkdir()
+    last = {"stage": "for shipping", "epoch": 1, "size": 64, "loss": 0.4, "seconds": 1.0}  # nothing is watched there
+    (runs / "whole" / "ship-run" / "log.jsonl").write_text(json.dumps(last) + "\n")
+    shipped = dermoscope("runs", "show", runs / "whole").out
+    assert next(line for line in shipped.splitlines() if line.startswith("mel_auc")).split()[-1] == "0.900"
+    shutil.rmtree(runs / "whole" / "ship-run")
     auc = next(line for line in out.splitlines() if line.startswith("mel_auc"))
     assert auc.split() == ["mel_auc", "▁█", "0.500", "0.500", "0.900", "0.900"]
     told = json.loads(dermoscope("runs", "show", runs / "whole", "--json").out)

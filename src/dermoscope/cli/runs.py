@@ -40,10 +40,17 @@ def list_runs(
 
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
+    from dermoscope.core.errors import InputError
     from dermoscope.train.runs import find_runs, read_run, state_of
 
-    found = [(folder, read_run(folder)) for folder in find_runs(root)]
+    found = []
+    for folder in find_runs(root):
+        try:
+            found.append((folder, read_run(folder)))
+        except InputError as error:  # one damaged run must not hide the others
+            typer.echo(f"dermoscope: warning: {error}", err=True)
     if as_json:
         told = [{"run": str(f), **c.model_dump(mode="json"), "state": state_of(f, c)} for f, c in found]
         print(json.dumps(told, indent=1))
@@ -52,14 +59,13 @@ def list_runs(
         print(f"no runs below {root}; dermoscope train --out {root}/NAME makes one")
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("run", overflow="fold")
-    for heading in ("recipe", "state", "begun", "balanced accuracy", "melanoma AUC"):
-        table.add_column(heading, no_wrap=True)
-    for folder, card in found:
+    names = [str(folder.relative_to(root)) for folder, _ in found]
+    for heading in ("run", "recipe", "state", "begun", "balanced accuracy", "melanoma AUC"):
+        table.add_column(heading, overflow="fold")  # a narrow terminal must not hide anything
+    for name, (folder, card) in zip(names, found, strict=True):
         figures = [_estimate(card, name) for name in (SHOWN[0][0], SHOWN[2][0])]
         shown = [e.text().replace("0.", ".") if e else "" for e in figures]
-        state = state_of(folder, card)
-        table.add_row(str(folder.relative_to(root)), card.name, state, card.started[:10], *shown)
+        table.add_row(Text(name), Text(card.name), state_of(folder, card), card.started[:10], *map(Text, shown))
     console = Console(highlight=False)
     console.print(table)
     console.print(
@@ -77,6 +83,7 @@ def show(
     import json
 
     from rich.console import Console
+    from rich.markup import escape
 
     from dermoscope.train.runs import read_log, read_run, settings_of, state_of
 
@@ -86,7 +93,8 @@ def show(
         print(json.dumps({"run": str(run), **card.model_dump(mode="json"), "state": state, "epochs": lines}, indent=1))
         return
     console = Console(highlight=False)
-    console.print(f"[bold]{run}[/bold]  recipe {card.name}, {state}" + (f": {card.why}" if card.why else ""))
+    told = f"recipe {card.name}, {state}" + (f": {card.why}" if card.why else "")
+    console.print(f"[bold]{escape(str(run))}[/bold]  {escape(told)}")
     if state in ("cut", "stopped"):
         console.print("It goes on where it stopped when the same `dermoscope train` command is repeated.")
     console.print(_pairs(_facts(card)))
@@ -96,9 +104,9 @@ def show(
         console.print("\n[bold]Epochs[/bold]")
         console.print(_curves(lines))
     for figures in card.figures:
-        console.print(f"\n[bold]{figures.title}[/bold]: {figures.split}")
+        console.print(f"\n[bold]{escape(figures.title)}[/bold]: {escape(figures.split)}")
         console.print(_pairs({n: f"{e.text()}  ({e.n:,} {e.unit}s)" for n, e in _all(card).items()}))
-    console.print(f"\nnext: dermoscope report {run}", style="dim")
+    console.print(f"\nnext: dermoscope report {run}", style="dim", markup=False)
 
 
 @app.command()
@@ -113,6 +121,7 @@ def compare(
     import json
 
     from rich.console import Console
+    from rich.markup import escape
 
     from dermoscope.train.comparison import compare as compared
 
@@ -129,7 +138,7 @@ def compare(
     console.print(_table(["", *map(str, runs)], [[n, *map(_text, v)] for n, v in found.figures.items()]))
     if found.differences:
         labels = dict(SHOWN)
-        console.print(f"\n[bold]Against {runs[0]}, on the same lesions[/bold]")
+        console.print(f"\n[bold]Against {escape(str(runs[0]))}, on the same lesions[/bold]")
         rows = [
             [
                 Path(d.run).name,
@@ -167,8 +176,8 @@ def _facts(card: "RunCard") -> dict[str, str]:
 
 
 def _curves(lines: list[dict[str, Any]]) -> "Table":
-    last = lines[-1]
-    numbers = [k for k, v in last.items() if isinstance(v, int | float) and k not in ("epoch", "size", "seconds")]
+    every = [k for line in lines for k, v in line.items() if isinstance(v, int | float)]
+    numbers = [k for k in dict.fromkeys(every) if k not in ("epoch", "size", "seconds")]
     rows = []
     for name in numbers:
         values = [line.get(name) for line in lines]
