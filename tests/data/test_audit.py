@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from dermoscope.core.audit import Audit, Finding
-from dermoscope.core.errors import InputError
+from dermoscope.core.errors import InputError, TableError
 from dermoscope.data.audit import audit, make_split
 from dermoscope.data.properties import facts_of, quantisation_tables
 from dermoscope.data.readers import read_cases
@@ -53,6 +53,27 @@ def test_a_sound_folder_has_nothing_grave(folder: Path) -> None:
     assert sum(n for of in found.roles.values() for n in of.values()) == 12
     assert len(tables[str(folder)]) == 12
     assert ("reading files", 12, 12) in steps
+
+
+def test_a_file_name_that_is_no_text_is_a_finding(folder: Path) -> None:
+    shutil.copy(folder / "i00.jpg", os.fsencode(folder) + b"/n\xff.jpg")
+    for _ in range(2):  # beside a table, and as a folder per class
+        found = kinds(audit([str(folder)])[0])["nameless file"]
+        assert (found.gravity, found.items[0].rpartition("/")[2]) == ("grave", "n\\udcff.jpg")
+        assert "1 image file with a name that is no UTF-8 text, left out here" in found.what
+        (folder / "table.csv").unlink(missing_ok=True)
+    with pytest.raises(TableError, match=r"image files whose names are no UTF-8 text: n\\udcff\.jpg; rename them"):
+        read_cases(folder)
+
+
+def test_one_image_id_in_two_sets_is_counted_in_the_role_of_each(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = shutil.copytree(folder, tmp_path_factory.mktemp("beside") / "other")
+    (other / "table.csv").write_text((folder / "table.csv").read_text().replace(",l", ",m"))
+    parts = [audit([str(f)])[0].roles for f in (folder, other)]
+    both = audit([str(folder), str(other)])[0].roles
+    assert both == {role: {code: n + parts[1][role][code] for code, n in parts[0][role].items()} for role in both}
 
 
 def spoil_bytes(folder: Path) -> None:

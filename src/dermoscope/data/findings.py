@@ -70,7 +70,12 @@ def _without_words(seen: Evidence) -> Iterator[Finding]:
         what = f"{counted(len(bare), 'image')} without a label or in no table; training leaves them out"
         yield Finding("no label", "note", what, "", tuple(map(seen.name, bare)))
     elif bare:
-        yield Finding("no label", "warning", "no image has a label", "Give a table of labels, or a folder per class.")
+        yield Finding(
+            "no label",
+            "warning",
+            "no image has a label",
+            "Give a table with a column diagnosis, dx or label, or a folder per class.",
+        )
     alone = [at for at, c in enumerate(seen.cases) if c.diagnosis and not c.lesion_id]
     if alone:
         what = f"{counted(len(alone), 'image')} without a lesion id; each counts as a lesion of its own"

@@ -10,7 +10,7 @@ from dermoscope.core.cases import Case
 from dermoscope.core.errors import InputError, TableError, some
 from dermoscope.core.taxonomy import ISIC2018, ISIC2019, Taxonomy
 from dermoscope.data.catalog import CATALOG, data_root, open_cases, whereabouts
-from dermoscope.data.join import image_key, index_images
+from dermoscope.data.join import image_key, in_text, index_images, is_text
 from dermoscope.data.tables import Table, label_map, plain, read_table, value_or_none
 
 _TABLES = ("*.csv", "*.tsv", "*.tab")
@@ -94,6 +94,8 @@ def gather(given: str) -> Gathered:
     """
     folders, tables, partial = _whereabouts(given)
     index = index_images(folders)
+    nameless = [key for key, copies in index.items() if not all(is_text(str(path)) for path in copies)]
+    strange = tuple(in_text(str(path)) for key in nameless for path in index.pop(key))
     try:
         cases, _ = open_cases(given)
         found = Gathered(given, tuple(cases), (), cases.taxonomy)
@@ -105,7 +107,8 @@ def gather(given: str) -> Gathered:
         for key, copies in sorted(index.items())
         if key not in named
     )
-    return replace(found, unnamed=unnamed, findings=(*found.findings, *_foreign(given, folders)))
+    more = (*_nameless(given, strange), *_foreign(given, folders))
+    return replace(found, unnamed=unnamed, findings=(*found.findings, *more))
 
 
 def _whereabouts(given: str) -> tuple[tuple[Path, ...], tuple[Path, ...], bool]:
@@ -268,12 +271,20 @@ def _spoken(words: set[str]) -> Taxonomy:
     return max((ISIC2019, ISIC2018), key=lambda t: sum(plain(w) in label_map(t) for w in words))
 
 
+def _nameless(name: str, files: tuple[str, ...]) -> tuple[Finding, ...]:
+    """Files whose names are no text: no table and no report can hold them."""
+    if not files:
+        return ()
+    what = f"{name}: {len(files):,} image file{'s' * (len(files) > 1)} with a name that is no UTF-8 text, left out here"
+    return (Finding("nameless file", "grave", what, "Rename them.", files),)
+
+
 def _foreign(name: str, folders: Sequence[Path]) -> tuple[Finding, ...]:
     """Files whose extension says that they are pictures, of kinds that are not read."""
     found = sorted(p for folder in folders for p in folder.rglob("*") if p.suffix.lower() in _FOREIGN)
     if not found:
         return ()
     kinds = some(f"{n} {suffix}" for suffix, n in Counter(p.suffix.lower() for p in found).most_common())
-    what = f"{name}: {len(found):,} files of kinds that are not read ({kinds})"
+    what = f"{name}: {len(found):,} file{'s' * (len(found) > 1)} of kinds that are not read ({kinds})"
     remedy = "Export them as JPEG, PNG or TIFF where they belong to the set."
-    return (Finding("foreign file", "warning", what, remedy, tuple(map(str, found))),)
+    return (Finding("foreign file", "warning", what, remedy, tuple(in_text(str(p)) for p in found)),)

@@ -105,10 +105,24 @@ def index_images(folders: Iterable[Path]) -> dict[str, list[Path]]:
 
 def case_set(cases: Iterable[Case], taxonomy: Taxonomy, where: Path) -> CaseSet:
     """A CaseSet whose rule errors name the file that the cases came from."""
+    cases = tuple(cases)
+    nameless = [in_text(c.path.name) for c in cases if c.path and not is_text(c.path.name)]
+    if nameless:
+        raise TableError(f"{where}: image files whose names are no UTF-8 text: {some(nameless)}; rename them")
     try:
-        return CaseSet(tuple(cases), taxonomy)
+        return CaseSet(cases, taxonomy)
     except ValueRuleError as error:
         raise TableError(f"{where}: {error}; mend these rows") from None
+
+
+def is_text(name: str) -> bool:
+    """Whether a file name can be written as UTF-8: any bytes are a name to Linux."""
+    return in_text(name) == name
+
+
+def in_text(name: str) -> str:
+    """A file name with the bytes that are no UTF-8 written as `\\udc..`."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def in_taxonomy(cases: CaseSet, wanted: Taxonomy | None) -> CaseSet:

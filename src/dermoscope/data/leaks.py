@@ -1,6 +1,7 @@
 """Findings of an audit about labels and roles: what contradicts itself, and what stands on two sides of a split."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from dermoscope.core.audit import Finding, Gravity
 from dermoscope.core.cases import Case
@@ -86,10 +87,9 @@ def about_roles(seen: Evidence) -> Iterator[Finding]:
 
 
 def roles_of(seen: Evidence) -> dict:
-    """Images of each diagnosis in each role."""
-    return counts_by_role(
-        seen.cases, {c.image_id: r for c, r in zip(seen.cases, seen.roles, strict=True) if r is not None}
-    )
+    """Images of each diagnosis in each role. Two sets may hold one image id, so positions are counted, not ids."""
+    told = tuple(replace(case, image_id=str(at)) for at, case in enumerate(seen.cases))
+    return counts_by_role(told, {str(at): role for at, role in enumerate(seen.roles) if role is not None})
 
 
 def _together(seen: Evidence, key: Callable[[Case], str | None]) -> list[list[int]]:
