@@ -41,6 +41,21 @@ def test_what_is_grave_comes_first_and_ends_with_one(dermoscope, messy: Path, tm
     assert f"dermoscope data audit {messy}" in summary.read_text()
 
 
+def test_a_split_of_images_without_labels_tells_the_images_of_each_role(dermoscope, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "bare").mkdir()
+    for n in range(4):
+        (tmp_path / "bare" / f"i{n}.jpg").write_bytes(draw(n, "NV", (160, 120)).jpeg())
+    said = dermoscope("data", "split", tmp_path / "bare", "--out", tmp_path / "split.csv")
+    assert said.code == 0
+    assert "no image has a label; images of each role: test " in said.out
+
+
+def test_lines_for_a_pipe_are_not_wrapped(dermoscope, messy: Path) -> None:  # type: ignore[no-untyped-def]
+    said = dermoscope("data", "audit", messy)
+    assert f"    {messy}/MEL/i0.jpg: the JPEG is cut off; copy or download it again\n" in said.out
+    assert "AUC out of fold" not in said.out  # nothing could be measured on nine images
+
+
 def test_json_is_alone_on_standard_output(dermoscope, messy: Path) -> None:  # type: ignore[no-untyped-def]
     said = dermoscope("data", "audit", messy, "--json")
     found = json.loads(said.out)

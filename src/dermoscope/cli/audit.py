@@ -86,7 +86,10 @@ def split(
         return
     print(f"{len(made):,} images in {groups:,} groups of lesion, patient and near-duplicates")
     print(f"{joined:,} groups hold more than one lesion\n")
-    _print_counts("role", counts)
+    if any(counts.values()):
+        _print_counts("role", counts)
+    else:
+        print("no image has a label; images of each role: " + ", ".join(f"{r} {n:,}" for r, n in made.counts().items()))
     for gap in gaps:
         print(f"warning: no image of a diagnosis in {gap}")
     for line in unread:
@@ -128,14 +131,14 @@ def _print(whole: "Audit") -> None:
         if found:
             console.print(Text(f"\n{HEADINGS[gravity]}", styles[gravity]))
         for finding in found:
-            console.print(Text(f"* {finding.what}"))
+            console.print(Text(f"* {finding.what}"), soft_wrap=True)
             if gravity != "note":
                 for item in finding.items[:EXAMPLES]:
-                    console.print(Text(f"    {item}", "dim"))
+                    console.print(Text(f"    {item}", "dim"), soft_wrap=True)
                 if len(finding.items) > EXAMPLES:
                     console.print(Text(f"    and {len(finding.items) - EXAMPLES:,} more", "dim"))
                 if finding.remedy:
-                    console.print(Text(f"  -> {finding.remedy}"))
+                    console.print(Text(f"  -> {finding.remedy}"), soft_wrap=True)
     _print_shortcuts(console, whole)
     for name, sources in whole.counts.items():
         console.print(Text(f"\nImages per source: {name}", "bold"))
@@ -156,6 +159,8 @@ def _print_shortcuts(console, whole: "Audit") -> None:  # type: ignore[no-untype
 
     for within in dict.fromkeys(s.within for s in whole.shortcuts):
         own = [s for s in whole.shortcuts if s.within == within and s.auc.value is not None]
+        if not own:
+            continue
         table = Table("diagnosis", "strongest property", "AUC", ALL, box=None, pad_edge=False, header_style="dim")
         for code in dict.fromkeys(s.diagnosis for s in own):
             single = [s for s in own if s.diagnosis == code and s.name != ALL]
