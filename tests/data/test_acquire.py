@@ -271,7 +271,9 @@ def test_an_archive_that_outlived_its_unpacking_is_removed(server: Any, ham: Dat
 
 def test_a_disk_without_room_for_the_set(ham: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10**6})())
-    with pytest.raises(InputError, match=r"fetching ISIC_2019_Training_GroundTruth\.csv needs .*, the disk has 1 MB"):
+    with pytest.raises(
+        InputError, match=r"fetching ISIC_2019_Training_GroundTruth\.csv needs .* and 67 MB to spare, the disk has 1 MB"
+    ):
         acquire(ham, tmp_path, quiet)
 
 

@@ -132,7 +132,9 @@ def test_a_body_without_end_of_a_file_of_unknown_size_ends_before_the_disk_is_fu
     free = iter([10**9, 10**6])
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _: type("Usage", (), {"free": next(free)})())
     server.faults = ["unsaid, endless"]
-    with pytest.raises(InputError, match=r"the rest of a\.bin needs 0 bytes, the disk has 1 MB left"):
+    with pytest.raises(
+        InputError, match=r"the rest of a\.bin needs 0 bytes and 67 MB to spare, the disk has 1 MB left"
+    ):
         fetch(remote(server), target, quiet)
 
 
@@ -229,7 +231,10 @@ def test_a_full_disk_is_seen_before_anything_is_written(
     server: Any, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 2**20})())
-    with pytest.raises(InputError, match=r"the rest of a\.bin needs 1 MB, the disk has 1 MB left; free some or choose"):
+    with pytest.raises(
+        InputError,
+        match=r"the rest of a\.bin needs 1 MB and 67 MB to spare, the disk has 1 MB left; free some or choose",
+    ):
         fetch(remote(server), target, quiet)
 
 

@@ -147,8 +147,8 @@ def require_space(folder: Path, needed: int, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed + SPARE:
         raise InputError(
-            f"{folder}: {what} needs {readable(needed)}, the disk has {readable(free)} left; "
-            "free some or choose another folder with --root"
+            f"{folder}: {what} needs {readable(needed)} and {readable(SPARE)} to spare, the disk has {readable(free)} "
+            "left; free some or choose another folder with --root"
         )
 
 
