@@ -2,14 +2,11 @@
 
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
-
-import jinja2
 
 from dermoscope.core.audit import ALARM, GRAVITIES, Audit, Finding, Gravity, Share, Shortcut
 from dermoscope.core.estimate import Estimate
-from dermoscope.report.html import NOTICE, printable
+from dermoscope.report.html import NOTICE, template
 
 HEADINGS: Mapping[Gravity, str] = {
     "grave": "To be mended first",
@@ -28,7 +25,7 @@ def audit_page(whole: Audit, pictures: Mapping[Path, bytes]) -> str:
     """The page as text. `pictures` are small JPEGs by the path of their image; groups without any show names only."""
     encoded = {path: b64encode(data).decode("ascii") for path, data in pictures.items()}
     sections = [(g, HEADINGS[g], [_section(f, encoded) for f in whole.of(g)]) for g in GRAVITIES]
-    return _template().render(
+    return template("audit.html.j2").render(
         audit=whole,
         title=" + ".join(whole.given),
         verdict=verdict(whole),
@@ -157,16 +154,3 @@ def _withins(shortcuts: Iterable[Shortcut]) -> list[str]:
 
 def _counted(n: int, one: str, many: str = "") -> str:
     return f"{n:,} {one if n == 1 else many or one + 's'}"
-
-
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("dermoscope.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=printable,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("audit.html.j2")

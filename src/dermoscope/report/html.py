@@ -75,7 +75,7 @@ def result_page(
     is one sentence on where the images come from; `listing` names the full table where `items` are only some of it.
     """
     answers = dict(listing.answers) if listing and listing.answers else Counter(i.answer.kind for i in items)
-    return _template().render(
+    return template("result.html.j2").render(
         items=[_card(item) for item in items],
         title=title,
         model=model,
@@ -133,7 +133,8 @@ def printable(value: object) -> object:
 
 
 @cache
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """A page's template, which escapes every text and makes it `printable`."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("dermoscope.report"),
         autoescape=True,
@@ -142,4 +143,4 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("result.html.j2")
+    return environment.get_template(name)

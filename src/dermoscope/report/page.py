@@ -6,10 +6,8 @@ No script, no other host, no date of its own: the same files give the same page.
 import re
 from base64 import b64encode
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
-import jinja2
 from markupsafe import Markup, escape
 
 from dermoscope.core.estimate import Estimate
@@ -17,7 +15,7 @@ from dermoscope.evaluate.mistakes import Looked
 from dermoscope.report.dossier import Measured, Provenance
 from dermoscope.report.exhibits import Drawn, Gallery, Section, sections
 from dermoscope.report.figures import rendered
-from dermoscope.report.html import NOTICE, printable
+from dermoscope.report.html import NOTICE, printable, template
 from dermoscope.report.methods import methods
 from dermoscope.report.tables import Cell, Table
 
@@ -44,7 +42,7 @@ def report_page(measured: Measured, where: Provenance, progress: Progress | None
         shown.append({**said, "exhibits": exhibits})
     if progress is not None:
         progress("drawing", total, total)
-    return _template().render(
+    return template("report.html.j2").render(
         title=where.title,
         lead=where.lead,
         notice=NOTICE,
@@ -113,16 +111,3 @@ def _data(kind: str, content: bytes) -> str:
 
 def _anchor(section: Section) -> str:
     return "part-" + re.sub(r"\W+", "-", section.title.lower())
-
-
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("dermoscope.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=printable,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2")
