@@ -50,6 +50,9 @@ def phases() -> Iterator[Callable[[str, int, int], None]]:
 @contextmanager
 def transfers() -> Iterator[Callable[[str, int, int], None]]:
     """The same for phases that are counted in bytes (a total of 0: not known), with their speed."""
+    if not sys.stderr.isatty():
+        yield lines()
+        return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
@@ -75,18 +78,21 @@ def transfers() -> Iterator[Callable[[str, int, int], None]]:
 
 def lines(every: float = SAID_EVERY, first: float = SAID_FIRST) -> Callable[[str, int, int], None]:
     """A callback that writes a line about a phase after `first` seconds, then every so many, and when it has ended."""
-    begun: dict[str, float] = {}
+    begun: dict[str, tuple[float, int]] = {}
     said: dict[str, float] = {}
 
     def report(phase: str, done: int, total: int) -> None:
         now = time.monotonic()
-        passed = now - begun.setdefault(phase, now)
-        due = passed >= first if phase not in said else now - said[phase] >= every or done >= total
+        # What an earlier transfer left took no time of this one.
+        start, before = begun.setdefault(phase, (now, done if done > 1 else 0))
+        passed, fresh, ended = now - start, done - before, 0 < total <= done
+        due = passed >= first if phase not in said else now - said[phase] >= every or ended
         if not due or said.get(phase) == math.inf:
             return
-        said[phase] = math.inf if done >= total else now
-        left = f", {_clock(passed / done * (total - done))} to go" if 0 < done < total else ""
-        print(f"{phase}: {done:,} of {total:,}, {_clock(passed)}{left}", file=sys.stderr, flush=True)
+        said[phase] = math.inf if ended else now
+        left = f", {_clock(passed / fresh * (total - done))} to go" if fresh > 0 and done < total else ""
+        of = f" of {total:,}" if total else ""
+        print(f"{phase}: {done:,}{of}, {_clock(passed)}{left}", file=sys.stderr, flush=True)
 
     return report
 
