@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from dermoscope.core.audit import PropertyTable
 from dermoscope.core.errors import ValueRuleError
+from dermoscope.evaluate.intervals import wilson
 from dermoscope.evaluate.shortcuts import (
     ALL,
     binned,
@@ -144,3 +145,12 @@ def test_ham10000_holds_the_shortcuts_that_are_known() -> None:
     sharper = {s.diagnosis: s.rate.value for s in shown if (s.name, s.value) == ("files per image", "2")}
     assert sharper["NV"] == pytest.approx(0.64, abs=0.006)
     assert sharper["MEL"] == pytest.approx(0.44, abs=0.006)
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_a_perfect_property_of_few_lesions_is_not_told_as_certain(side: float) -> None:
+    positive = np.repeat([True, False], (10, 40))
+    found = pooled_auc(positive, side * positive, np.arange(50) % 5, [f"l{n // 2}" for n in range(50)])
+    low, high = wilson(2.5 + side * 2.5, 5)
+    assert (found.value, found.low, found.high) == (0.5 + side / 2, low, high)
+    assert found.high - found.low > 0.4

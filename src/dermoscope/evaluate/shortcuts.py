@@ -17,7 +17,7 @@ from scipy import sparse
 
 from dermoscope.core.audit import PropertyTable, Share, Shortcut
 from dermoscope.core.estimate import Estimate
-from dermoscope.evaluate.intervals import LEVEL, rate
+from dermoscope.evaluate.intervals import LEVEL, rate, wilson
 from dermoscope.evaluate.metrics import Column, Mask
 from dermoscope.evaluate.resampling import cluster
 
@@ -154,7 +154,8 @@ def pooled_auc(positive: Mask, scores: Column, folds: Int[np.ndarray, " cases"],
     """AUC over the pairs of a positive and a negative case of one fold, with an interval clustered by group.
 
     The variance is that of Obuchowski 1997 ("Nonparametric analysis of clustered ROC curve data"), linearised over
-    folds; the interval is made on the logit and takes the scores as given. Not measurable without a pair.
+    folds; the interval is made on the logit and takes the scores as given. At 0 and 1, where that variance is none,
+    it is Wilson's at the number of groups of the rarer side. Not measurable without a pair.
     """
     names, of = np.unique(np.array(groups, dtype=object).astype(str), return_inverse=True)
     won, met = np.zeros(len(scores)), np.zeros(len(scores))
@@ -166,6 +167,9 @@ def pooled_auc(positive: Mask, scores: Column, folds: Int[np.ndarray, " cases"],
     if pairs == 0:
         return Estimate.not_measurable("no fold holds both", "lesion", len(names))
     value = float(won[positive].sum() / pairs)
+    if value in (0.0, 1.0):
+        size = min(np.unique(of[side]).size for side in (positive, ~positive))
+        return Estimate(value, *wilson(value * size, size), METHOD, "lesion", len(names))
     sums = np.bincount(of, won - met * value)
     spread = np.sqrt((sums**2).sum() * len(names) / max(1, len(names) - 1)) / pairs
     inner = float(np.clip(value, 0.5 / pairs, 1 - 0.5 / pairs))
