@@ -250,6 +250,17 @@ def test_what_is_no_checkpoint(content: bytes, tmp_path: Path) -> None:
         train(tmp_path)
 
 
+def test_a_checkpoint_that_changed_on_the_disk(finished: tuple[Path, Reader], tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    content = bytearray((finished[0] / "checkpoint.pt").read_bytes())
+    content[len(content) // 3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(
+        TrainingError, match=r"checkpoint\.pt is not a checkpoint \(BadZipFile\); delete it to start anew"
+    ):
+        train(finished[0])
+
+
 def test_a_checkpoint_of_something_else(tmp_path: Path) -> None:
     torch.save({"weights": torch.zeros(1)}, tmp_path / "checkpoint.pt")
     with pytest.raises(TrainingError, match=r"is not a checkpoint \(KeyError\)"):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pickle
+import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -38,9 +39,12 @@ def load_checkpoint(out: Path, expected: str) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
+        with zipfile.ZipFile(path) as parts:  # torch writes checksums and does not read them
+            if parts.testzip() is not None:
+                raise zipfile.BadZipFile
         saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         theirs = saved["fingerprint"]
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         raise TrainingError(f"{path} is not a checkpoint ({type(error).__name__}); delete it to start anew") from None
     if theirs != expected:
         raise TrainingError(f"{path} belongs to another recipe or other data: choose another --out, or delete it")
