@@ -253,7 +253,8 @@ def test_what_is_no_checkpoint(content: bytes, tmp_path: Path) -> None:
 def test_a_checkpoint_that_changed_on_the_disk(finished: tuple[Path, Reader], tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     content = bytearray((finished[0] / "checkpoint.pt").read_bytes())
-    content[len(content) // 3] ^= 1
+    third = len(content) // 3
+    content[third : third + 4000] = bytes(byte ^ 255 for byte in content[third : third + 4000])
     path.write_bytes(content)
     with pytest.raises(
         TrainingError, match=r"checkpoint\.pt is not a checkpoint \(BadZipFile\); delete it to start anew"
