@@ -259,7 +259,7 @@ def test_a_checkpoint_that_changed_on_the_disk(finished: tuple[Path, Reader], tm
     with pytest.raises(
         TrainingError, match=r"checkpoint\.pt is not a checkpoint \(BadZipFile\); delete it to start anew"
     ):
-        train(finished[0])
+        train(tmp_path)
 
 
 def test_a_checkpoint_of_something_else(tmp_path: Path) -> None:
