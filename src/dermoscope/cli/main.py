@@ -6,6 +6,9 @@ import typer
 
 from dermoscope.cli import bundle, classify, data, demo, doctor, evaluate, figures, report, runs, train
 
+_INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C stopped, as shells have it."""
+
 app = typer.Typer(
     name="dermoscope",
     help="Reads dermoscopic images of skin lesions and says honestly how well it does so.\n\n"
@@ -48,9 +51,11 @@ def main() -> None:
         raise SystemExit(error.exit_code) from None
     except BrokenPipeError:
         raise SystemExit(1) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as ended:  # typer makes a silent exit of the first
+        if isinstance(ended, SystemExit) and ended.code != _INTERRUPTED:
+            raise
         print("dermoscope: stopped", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise SystemExit(_INTERRUPTED) from None
 
 
 if __name__ == "__main__":
