@@ -195,7 +195,7 @@ def test_differences_have_flat_names() -> None:
     [
         (None, r"run\.json: cannot be read \(No such file or directory\); give a folder that `dermoscope train --out`"),
         ("{", r"run\.json: not a run card \(the file: Invalid JSON"),
-        ('{"name": "x"}', r"run\.json: not a run card \(started: Field required\); train again into another folder"),
+        ('{"name": "x"}', r"run\.json: not a run card \(started: Field required\); delete it and repeat the"),
     ],
 )
 def test_what_is_no_run(content: str | None, message: str, tmp_path: Path) -> None:

@@ -85,13 +85,13 @@ def last_good(out: Path) -> str:
 
 
 def random_state() -> dict[str, Any]:
-    """State of every generator that the loop draws from."""
-    on_gpu = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    """State of the generators that this process draws from."""
+    on_gpu = [torch.cuda.get_rng_state()] if torch.cuda.is_available() else []
     return {"cpu": torch.get_rng_state(), "gpu": on_gpu}
 
 
 def restore_random(state: dict[str, Any]) -> None:
-    """The reverse of `random_state`; a GPU's state is left alone on another number of GPUs."""
+    """The reverse of `random_state`; all processes begin alike, and so go on alike from the state of the first."""
     torch.set_rng_state(state["cpu"])
-    if torch.cuda.is_available() and len(state["gpu"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(state["gpu"])
+    if torch.cuda.is_available() and state["gpu"]:
+        torch.cuda.set_rng_state(state["gpu"][0])

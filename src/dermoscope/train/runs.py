@@ -89,7 +89,10 @@ def read_run(folder: Path | str) -> RunCard:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise InputError(f"{path}: not a run card ({where}: {first['msg']}); train again into another folder") from None
+        raise InputError(
+            f"{path}: not a run card ({where}: {first['msg']}); delete it and repeat the `dermoscope train` command, "
+            "which goes on from the checkpoint beside it"
+        ) from None
 
 
 def find_runs(root: Path | str) -> list[Path]:
@@ -176,7 +179,7 @@ def open_diary(folder: Path, card: RunCard, *, writes: bool = True) -> Diary:
     before = read_run(folder)
     differing = differences(before, card)
     if differing:
-        told = some(f"{name}: {old!r} there, {new!r} now" for name, (old, new) in differing.items())
+        told = some(f"{name}: {_brief(old)} there, {_brief(new)} now" for name, (old, new) in differing.items())
         raise TrainingError(
             f"{folder / CARD} belongs to another recipe or other data ({told}): choose another --out, or delete it"
         )
@@ -222,6 +225,10 @@ def differences(a: RunCard, b: RunCard) -> dict[str, tuple[Any, Any]]:
     theirs = {**_flat(b.recipe), "data": b.data.get("sha256"), "split": b.data.get("split")}
     names = dict.fromkeys([*ours, *theirs])
     return {n: (ours.get(n), theirs.get(n)) for n in names if ours.get(n) != theirs.get(n)}
+
+
+def _brief(value: Any) -> str:
+    return value[:12] if isinstance(value, str) and len(value) == 64 else repr(value)  # a hash
 
 
 def settings_of(card: RunCard) -> dict[str, Any]:
