@@ -10,7 +10,7 @@ ifneq ($(wildcard ../shared/data),)
 export DERMOSCOPE_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help setup demo run test check system train install-weights figures docs bench bench-check clean
+.PHONY: help setup demo run test check system train install-weights figures reliability docs bench bench-check clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -68,6 +68,9 @@ install-weights: ## make the network of `make train` the bundled one (then: make
 
 figures: setup ## measure the bundled model and rewrite every figure; needs DERMOSCOPE_DATA
 	$(BIN)/dermoscope figures $(if $(wildcard $(OUT)/chosen),--chosen $(OUT)/chosen) $(if $(REASON),--reason "$(REASON)")
+
+reliability: setup ## kill runs and transfers many times and write docs/reliability.md
+	$(BIN)/python tools/reliability.py
 
 docs: setup ## rewrite the generated reference and build the site into out/site
 	@$(BIN)/python tools/reference.py
