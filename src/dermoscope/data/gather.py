@@ -10,7 +10,7 @@ from dermoscope.core.cases import Case
 from dermoscope.core.errors import InputError, TableError, some
 from dermoscope.core.taxonomy import ISIC2018, ISIC2019, Taxonomy
 from dermoscope.data.catalog import CATALOG, data_root, open_cases, whereabouts
-from dermoscope.data.join import image_key, in_text, index_images, is_text
+from dermoscope.data.join import class_folder, image_key, in_text, index_images, is_text
 from dermoscope.data.tables import Table, label_map, plain, read_table, value_or_none
 
 _TABLES = ("*.csv", "*.tsv", "*.tab")
@@ -147,7 +147,7 @@ def _tolerant(
     notes.found.append(Finding("refused", "grave", f"{name}: the data set cannot be read as it is", remedy, (why,)))
     rows = _merged([t for p in paths if (t := _table(p, notes)) is not None], notes)
     if not any("diagnosis" in row for row in rows.values()):
-        classes = {k: _class_folder(copies[0], folders) for k, copies in index.items()}
+        classes = {k: class_folder(copies[0], folders) for k, copies in index.items()}
         for key, word in classes.items():
             if word:
                 rows.setdefault(key, {})["diagnosis"] = word
@@ -256,14 +256,6 @@ def _case(key: str, row: Mapping[str, str], copies: list[Path], known: Mapping[s
         diagnosis_original=word or None,
         copies=tuple(copies[1:]),
     )
-
-
-def _class_folder(path: Path, folders: Sequence[Path]) -> str:
-    for folder in folders:
-        if path.is_relative_to(folder):
-            parts = path.relative_to(folder).parts
-            return parts[0] if len(parts) > 1 else ""
-    return ""
 
 
 def _spoken(words: set[str]) -> Taxonomy:

@@ -103,6 +103,15 @@ def index_images(folders: Iterable[Path]) -> dict[str, list[Path]]:
     return index
 
 
+def class_folder(path: Path, folders: Iterable[Path]) -> str:
+    """Name of the folder directly below the given one in which an image lies; empty where it lies in none."""
+    for folder in folders:
+        if path.is_relative_to(folder):
+            parts = path.relative_to(folder).parts
+            return parts[0] if len(parts) > 1 else ""
+    return ""
+
+
 def case_set(cases: Iterable[Case], taxonomy: Taxonomy, where: Path) -> CaseSet:
     """A CaseSet whose rule errors name the file that the cases came from."""
     cases = tuple(cases)

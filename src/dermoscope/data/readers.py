@@ -6,7 +6,7 @@ from pathlib import Path
 from dermoscope.core.cases import Case, CaseSet
 from dermoscope.core.errors import InputError, TableError, some
 from dermoscope.core.taxonomy import Taxonomy
-from dermoscope.data.join import Files, Wording, case_set, image_key, index_images, join
+from dermoscope.data.join import Files, Wording, case_set, class_folder, image_key, index_images, join
 from dermoscope.data.tables import KNOWN_COLUMNS, Table, accepted, choose_taxonomy, label_map, plain, read_table
 
 _TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".tab"})
@@ -95,7 +95,7 @@ def _check_mute(tables: Sequence[Table], folders: Sequence[Path], wording: Wordi
         column, looked = wording.columns["image"], some(t.path for t in tables) or "no table"
         raise TableError(f"{some(folders)}: no table here has the column {column!r} for the image (found: {looked})")
     images = index_images(folders) if tables else {}
-    if any(_class_folder(path, folders) for copies in images.values() for path in copies):
+    if any(class_folder(path, folders) for copies in images.values() for path in copies):
         return
     for table in tables:
         for column in table.columns:
@@ -115,7 +115,7 @@ def _by_folder(folders: Sequence[Path], wording: Wording) -> CaseSet:
     if not images:
         raise InputError(f"{some(folders)}: no images here; give the folder that holds them")
     for key, copies in images.items():
-        classes = {_class_folder(path, folders) for path in copies}
+        classes = {class_folder(path, folders) for path in copies}
         said[key] = min(classes)
         if len(classes) > 1:
             torn.append(f"{key} ({', '.join(sorted(classes))})")
@@ -136,12 +136,3 @@ def _by_folder(folders: Sequence[Path], wording: Wording) -> CaseSet:
         code, original = known[plain(said[key])], said[key] or None
         cases.append(Case(copies[0].stem, copies[0], code, diagnosis_original=original, copies=tuple(copies[1:])))
     return case_set(cases, taxonomy, folders[0])
-
-
-def _class_folder(path: Path, folders: Sequence[Path]) -> str:
-    """Name of the folder directly below the given one in which an image lies; empty where it lies in none."""
-    for folder in folders:
-        if path.is_relative_to(folder):
-            parts = path.relative_to(folder).parts
-            return parts[0] if len(parts) > 1 else ""
-    return ""
