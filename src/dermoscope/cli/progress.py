@@ -5,6 +5,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 SAID_EVERY = 30.0
 """Seconds between two lines of one phase in a log."""
@@ -36,15 +40,8 @@ def phases() -> Iterator[Callable[[str, int, int], None]]:
         TextColumn("ETA"),
         TimeRemainingColumn(),
     )
-    tasks: dict[str, int] = {}
     with Progress(*columns, console=Console(stderr=True)) as shown:
-
-        def report(phase: str, done: int, total: int) -> None:
-            if phase not in tasks:
-                tasks[phase] = shown.add_task(phase, total=total)
-            shown.update(tasks[phase], completed=done, total=total)  # type: ignore[arg-type]
-
-        yield report
+        yield _bars(shown)
 
 
 @contextmanager
@@ -64,16 +61,21 @@ def transfers() -> Iterator[Callable[[str, int, int], None]]:
         TextColumn("ETA"),
         TimeRemainingColumn(),
     )
-    tasks: dict[str, int] = {}
     with Progress(*columns, console=Console(stderr=True)) as shown:
+        yield _bars(shown)
 
-        def report(phase: str, done: int, total: int) -> None:
-            if phase not in tasks:
-                # what an earlier try left is no part of the speed of this one
-                tasks[phase] = shown.add_task(phase, total=total or None, completed=done)
-            shown.update(tasks[phase], completed=done, total=total or None)  # type: ignore[arg-type]
 
-        yield report
+def _bars(shown: "Progress") -> Callable[[str, int, int], None]:
+    """A callback that keeps one bar per phase; a total of 0 is not known."""
+    tasks: dict[str, TaskID] = {}
+
+    def report(phase: str, done: int, total: int) -> None:
+        if phase not in tasks:
+            # what an earlier try left is no part of the speed of this one
+            tasks[phase] = shown.add_task(phase, total=total or None, completed=done)
+        shown.update(tasks[phase], completed=done, total=total or None)
+
+    return report
 
 
 def lines(every: float = SAID_EVERY, first: float = SAID_FIRST) -> Callable[[str, int, int], None]:
