@@ -128,7 +128,7 @@ def test_without_expectation_the_centre_is_zero() -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ([0, 1], "2 labels for 3 cases; calibration needs one label per case"),
+        ([0, 1], "2 labels for 3 cases; give one label per case"),
         ([0, 1, -1], "cases without a diagnosis of three: c2; leave them out"),
         ([0, 1, 3], "cases without a diagnosis of three: c2; leave them out"),
     ],
@@ -401,7 +401,7 @@ def test_isotonic_refuses_few_cases_and_absent_diagnoses() -> None:
 @pytest.mark.parametrize("name", FITTERS)
 def test_labels_must_fit_the_mean(name: str) -> None:
     p = mean_of(np.full((3, 3), 1 / 3))
-    with pytest.raises(ValueRuleError, match="2 labels for 3 cases; calibration needs one label per case"):
+    with pytest.raises(ValueRuleError, match="2 labels for 3 cases; give one label per case"):
         FITTERS[name](p, np.array([0, 1]))
     with pytest.raises(ValueRuleError, match="cases without a diagnosis of three: c2; leave them out"):
         FITTERS[name](p, np.array([0, 1, -1]))

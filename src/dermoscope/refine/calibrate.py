@@ -23,6 +23,17 @@ SMALLEST = 1e-12
 """Smaller probabilities count as this one: far below what any number of cases could tell from 0."""
 
 
+def logs_of(values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """Logarithms of probabilities, those below `SMALLEST` taken as that."""
+    return np.asarray(np.log(np.maximum(values, SMALLEST)))
+
+
+def softmax(z: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """`exp(z)` scaled to sum to 1 over the last axis."""
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    return np.asarray(e / e.sum(axis=-1, keepdims=True))
+
+
 @dataclass(frozen=True, eq=False)
 class Scaling:
     """`softmax(scale * log p + bias)`.
@@ -57,7 +68,7 @@ class Scaling:
     def apply(self, mean: Probabilities) -> Probabilities:
         """The calibrated probabilities. Raises ValueRuleError for another number of diagnoses."""
         _check_length(len(self.scale), mean.taxonomy)
-        found = _softmax(self.scale * _logs(mean.values) + self.bias)
+        found = softmax(self.scale * logs_of(mean.values) + self.bias)
         return Probabilities(mean.ids, mean.taxonomy, _above_zero(found))
 
 
@@ -158,7 +169,7 @@ def fit_isotonic(mean: Probabilities, labels: Int[np.ndarray, " cases"], *, at_l
     """
     from scipy.optimize import isotonic_regression
 
-    _check_labels(mean.ids, mean.taxonomy, labels)
+    check_labels(mean.ids, mean.taxonomy, labels)
     n = len(mean)
     if n < at_least:
         raise ValueRuleError(
@@ -213,20 +224,20 @@ def _fit_scaling(
 ) -> Scaling:
     from scipy.optimize import minimize
 
-    _check_labels(mean.ids, mean.taxonomy, labels)
+    check_labels(mean.ids, mean.taxonomy, labels)
     d = len(mean.taxonomy)
     expected = np.zeros(d) if expected_bias is None else expected_bias - expected_bias.mean()
     # the log of the common scale, how far each diagnosis is from it, the biases
     centre = np.concatenate([np.zeros(1 + d), expected])
     width = np.concatenate([[1.0], np.full(2 * d, spread)])
     moves = np.repeat([True, "scale" in free, "bias" in free], [1, d, d])
-    logs, true = _logs(mean.values), np.eye(d)[labels]
+    logs, true = logs_of(mean.values), np.eye(d)[labels]
 
     def loss(moved: np.ndarray) -> tuple[float, np.ndarray]:
         theta = centre.copy()
         theta[moves] = moved
         scale = np.exp(theta[0] + theta[1 : 1 + d])
-        p = _softmax(scale * logs + theta[1 + d :])
+        p = softmax(scale * logs + theta[1 + d :])
         likelihood = np.log(np.maximum(p[np.arange(len(labels)), labels], 1e-300)).sum()
         of_scale = ((p - true) * logs).sum(axis=0) * scale
         slope = np.concatenate([[of_scale.sum()], of_scale, (p - true).sum(axis=0)])
@@ -243,15 +254,6 @@ def _read_only(values: Any) -> np.ndarray:
     array = np.array(values, dtype=np.float64)
     array.flags.writeable = False
     return array
-
-
-def _logs(values: np.ndarray) -> np.ndarray:
-    return np.log(np.maximum(values, SMALLEST))
-
-
-def _softmax(z: np.ndarray) -> np.ndarray:
-    e = np.exp(z - z.max(axis=-1, keepdims=True))
-    return np.asarray(e / e.sum(axis=-1, keepdims=True))
 
 
 def _above_zero(values: np.ndarray) -> np.ndarray:
@@ -319,14 +321,14 @@ def fit_calibration(
     from scipy.optimize import minimize
 
     diagnoses = len(prediction.taxonomy)
-    _check_labels(prediction.ids, prediction.taxonomy, labels)
+    check_labels(prediction.ids, prediction.taxonomy, labels)
     centre = np.zeros(diagnoses) if expected_bias is None else expected_bias - expected_bias.mean()
     logits = prediction.logits.astype(np.float64)
     rows = np.arange(len(labels))
 
     def loss(parameters: np.ndarray) -> float:
         z = logits * np.exp(-parameters[0]) + parameters[1:]
-        mean = _softmax(z).mean(axis=1)
+        mean = softmax(z).mean(axis=1)
         likelihood = np.log(np.maximum(mean[rows, labels], 1e-300)).sum()
         penalty = (((parameters[1:] - centre) / spread) ** 2).sum() / 2 + parameters[0] ** 2 / 2
         return float(penalty - likelihood)
@@ -335,9 +337,10 @@ def fit_calibration(
     return Calibration(float(np.exp(found.x[0])), found.x[1:] - found.x[1:].mean())
 
 
-def _check_labels(ids: Sequence[str], taxonomy: Taxonomy, labels: Int[np.ndarray, " cases"]) -> None:
+def check_labels(ids: Sequence[str], taxonomy: Taxonomy, labels: Int[np.ndarray, " cases"]) -> None:
+    """Raises ValueRuleError, naming cases, unless every case has one label that is a column of the taxonomy."""
     if len(labels) != len(ids) or len(labels) == 0:
-        raise ValueRuleError(f"{len(labels)} labels for {len(ids)} cases; calibration needs one label per case")
+        raise ValueRuleError(f"{len(labels)} labels for {len(ids)} cases; give one label per case")
     stray = (labels < 0) | (labels >= len(taxonomy))
     if stray.any():
         named = some(ids[row] for row in np.flatnonzero(stray).tolist())
