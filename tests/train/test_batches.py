@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dermoscope.core.cases import Case, CaseSet
 from dermoscope.core.taxonomy import ISIC2019
 from dermoscope.train.augment import Augmentation
-from dermoscope.train.batches import Batches, Part, TrainingPictures, _systematic, plain, sampling_prior
+from dermoscope.train.batches import Batches, Part, TrainingPictures, _systematic, plain
 from dermoscope.train.pictures import Pictures
 
 SIDE = 24
@@ -37,7 +37,7 @@ def test_draw_shares_by_hand() -> None:
 @pytest.mark.parametrize("balance", [0.0, 0.4, 1.0])
 def test_the_sampling_prior_is_the_sum_of_the_shares(balance: float) -> None:
     data = made(["MEL"] * 2 + ["NV"] * 7 + ["DF"], [1] * 10)
-    found = sampling_prior(data.labels, len(ISIC2019), balance)
+    found = data.sampling_prior(balance)
     expected = np.bincount(data.labels, data.draw_shares(balance), minlength=len(ISIC2019))
     np.testing.assert_allclose(found, expected)
     assert found[ISIC2019.index("SCC")] == 0

@@ -15,10 +15,12 @@ from dermoscope.data.readers import read_cases
 from dermoscope.data.splits import Role, role_of, with_role
 from dermoscope.predict.bundle import Bundle, load
 from dermoscope.predict.predictor import Predictor
+from dermoscope.train.checkpoint import kept_weights
 from dermoscope.train.pictures import cached
 from dermoscope.train.probe import fit_probe
 from dermoscope.train.recipes import DEFAULT, Recipe
 from dermoscope.train.run import decoded, divide, train
+from dermoscope.train.runs import read_run
 
 
 def lesion(role: Role, number: int = 0) -> str:
@@ -198,3 +200,24 @@ def test_a_fine_tuned_run_and_its_continuation_for_shipping(synthetic: Path, tmp
     assert "balanced_accuracy" not in blind[0]  # validation is trained on, so there is nothing to watch
     with pytest.raises(TrainingError, match="belongs to another recipe"):
         train(replace(recipe, rate=2e-3), given, tmp_path, cache=tmp_path / "cache")
+
+
+def test_a_run_goes_on_from_another(synthetic: Path, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    given = read_cases(synthetic)
+    recipe = DEFAULT.with_settings(
+        {"backbone": "test_efficientnet", "pretrained": "false", "size": "64", "batch": "16", "views": "1", "ema": "0"}
+        | {"head": "1x32", "phases": "1x32", "average": "", "ship": ""}
+    )
+    first, second = tmp_path / "first", tmp_path / "second"
+    begun = train(recipe, given, first, cache=tmp_path / "cache")
+    # at a rate of almost nothing the network stays what it was
+    still = replace(recipe, head=(), rate=1e-12, weight_decay=0.0)
+    train(still, given, second, cache=tmp_path / "cache", start=first)
+    then, now = (kept_weights(folder / "chosen-run") for folder in (first, second))
+    torch.testing.assert_close(now["network.classifier.weight"], then["network.classifier.weight"])
+    assert read_run(second).data["start"] == begun.sha256
+    with pytest.raises(TrainingError, match="start"):
+        train(still, given, second, cache=tmp_path / "cache")
+    with pytest.raises(InputError, match="takes a finished fine-tuned run of resnet18"):
+        train(replace(still, backbone="resnet18"), given, tmp_path / "third", cache=tmp_path / "cache", start=first)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 SplitFile = Annotated[
     Path | None, typer.Option(help="Roles from a file of `dermoscope data split`, not from the hash of the lesion.")
 ]
+StartRun = Annotated[
+    Path | None, typer.Option(help="Go on from the network of this finished run, not from the ImageNet weights.")
+]
 Mlflow = Annotated[
     bool | None,
     typer.Option("--mlflow/--no-mlflow", help="Log to MLflow; by default where MLFLOW_TRACKING_URI is set."),
@@ -28,6 +31,7 @@ def train(
     full: Annotated[bool, typer.Option(help="The recipe's longer form, for those with a GPU.")] = False,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change a setting: --set rate=5e-4.")] = None,
     split: SplitFile = None,
+    start: StartRun = None,
     mlflow: Mlflow = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -50,6 +54,7 @@ def train(
     chosen = find_recipe(recipe)
     chosen = (chosen.with_full() if full else chosen).with_settings(_pairs(settings or []))
     more: dict[str, Any] = {"split": read_split(split) if split else None, "listener": listener(mlflow), "ship": ship}
+    more["start"] = start
     cases, described = open_cases(data)
     first: bool = processes().is_main_process
     with phases() if first else nullcontext() as progress:

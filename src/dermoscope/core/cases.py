@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from dermoscope.core.errors import ValueRuleError, some
 from dermoscope.core.taxonomy import MergeMap, Taxonomy
@@ -84,6 +84,16 @@ class CaseSet:
     def labels(self) -> Int[np.ndarray, " cases"]:
         """Column of each case's diagnosis in the taxonomy; -1 where there is none."""
         out = np.array([-1 if c.diagnosis is None else self.taxonomy.index(c.diagnosis) for c in self.cases], int)
+        out.flags.writeable = False
+        return out
+
+    @cached_property
+    def held(self) -> Bool[np.ndarray, "cases diagnoses"]:
+        """Which diagnoses each case could have, as far as its source goes: all where `holds` does not name it."""
+        rows = {s: [code in codes for code in self.taxonomy.codes] for s, codes in self.holds.items()}
+        everything = [True] * len(self.taxonomy)
+        out = np.array([rows.get(c.source or "", everything) for c in self.cases], bool)
+        out = out.reshape(len(self), len(self.taxonomy))
         out.flags.writeable = False
         return out
 

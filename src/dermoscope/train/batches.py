@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from dermoscope.core.cases import CaseSet
 from dermoscope.data.crop import frame_matrix, warp
@@ -27,15 +27,17 @@ class Mix:
     share: float
     pictures: UInt8[np.ndarray, "batch size size 3"]
     labels: Int[np.ndarray, " batch"]
+    held: Bool[np.ndarray, "batch diagnoses"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Pictures and the column of their diagnosis."""
+    """Pictures, the column of their diagnosis, and which diagnoses their sources can hold (None: all)."""
 
     pictures: UInt8[np.ndarray, "batch size size 3"]
     labels: Int[np.ndarray, " batch"]
     mix: Mix | None = None
+    held: Bool[np.ndarray, "batch diagnoses"] | None = None
 
 
 @dataclass(frozen=True)
@@ -70,16 +72,35 @@ class TrainingPictures:
         weight = counts[self.labels].astype(float) ** -balance
         return weight / weight.sum()
 
+    @cached_property
+    def held(self) -> Bool[np.ndarray, "cases diagnoses"] | None:
+        """Which diagnoses the source of each case can hold; None where every source can hold all."""
+        held = self.cases.held
+        return None if held.all() else held
+
+    def sampling_prior(self, balance: float, *, masked: bool = False) -> Float[np.ndarray, " diagnoses"]:
+        """Share of each diagnosis among the pictures that training draws; 0 for one without cases.
+
+        With `masked`, sources that hold only some diagnoses do not count, where there are others: under a softmax that
+        is restricted to what they hold they say nothing of how common the rest is.
+        """
+        shares = self.draw_shares(balance)
+        if masked and self.held is not None and self.held.all(axis=1).any():
+            shares = shares * self.held.all(axis=1)
+        return np.bincount(self.labels, shares / shares.sum(), minlength=len(self.cases.taxonomy))
+
     def preferred_shares(self) -> Float[np.ndarray, " cases"]:
         """Probability that the preferred copy of a case is used, so that it says nothing about the diagnosis.
 
         Where a share f_c of the images of diagnosis c has a sharper copy, that copy is drawn with min(f) / f_c: then
-        sharp pictures are equally common in every diagnosis that has any.
+        sharp pictures are equally common in every diagnosis that has any. Sources without sharper copies do not count.
         """
         several = self.copies > 1
+        sources = np.array([c.source or "" for c in self.cases])
+        counted = np.isin(sources, np.unique(sources[several]))
         shares = np.array(
             [
-                several[self.labels == c].mean() if (self.labels == c).any() else 0.0
+                several[counted & (self.labels == c)].mean() if (counted & (self.labels == c)).any() else 0.0
                 for c in range(self.labels.max() + 1)
             ]
         )
@@ -91,29 +112,23 @@ class TrainingPictures:
         return out
 
 
-def sampling_prior(labels: Int[np.ndarray, " cases"], diagnoses: int, balance: float) -> np.ndarray:
-    """Share of each diagnosis among the pictures that training draws; 0 for one without cases."""
-    counts = np.bincount(labels, minlength=diagnoses).astype(float)
-    weight = np.where(counts > 0, counts ** (1 - balance), 0.0)
-    return weight / weight.sum()
-
-
 @dataclass(frozen=True, eq=False)
 class Batches:
-    """Random batches of one epoch after the other."""
+    """Random batches of one epoch after the other; with `masked` they say what the sources can hold."""
 
     source: TrainingPictures
     batch: int
     balance: float
     augmentation: Augmentation
     seed: int
+    masked: bool = True
 
     def __len__(self) -> int:
         return max(1, len(self.source.cases) // self.batch)
 
     def epoch(self, epoch: int, size: int, part: Part = WHOLE, mixup: float = 0.0) -> Iterator[Batch]:
         """The batches of one epoch (as many draws as there are cases), cut to `size` px; `mixup` is its alpha."""
-        picked, labels = self._drawn(epoch)
+        picked, labels, held = self._drawn(epoch)
 
         def one(position: int) -> np.ndarray:
             own = np.random.default_rng([self.seed, epoch, position])
@@ -126,18 +141,19 @@ class Batches:
                 needed = {int(r): pool.submit(one, int(r)) for r in dict.fromkeys([*rows, *others])}
                 waiting.append((needed, rows, others, share))
                 if len(waiting) > 4:
-                    yield _gathered(labels, *waiting.popleft())
+                    yield _gathered(labels, held, *waiting.popleft())
             while waiting:
-                yield _gathered(labels, *waiting.popleft())
+                yield _gathered(labels, held, *waiting.popleft())
 
-    def _drawn(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Picture and label of every position of an epoch."""
+    def _drawn(self, epoch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Picture and label of every position of an epoch, and what its source can hold."""
         rng = np.random.default_rng([self.seed, epoch])
         drawn = _systematic(self.source.draw_shares(self.balance), len(self) * self.batch, rng)
         preferred = rng.random(len(drawn)) < self.source.preferred_shares()[drawn]
         other = rng.integers(1, np.maximum(2, self.source.copies[drawn]))
         copy = np.where(preferred | (self.source.copies[drawn] < 2), 0, other)
-        return self.source.first[drawn] + copy, self.source.labels[drawn]
+        held = self.source.held[drawn] if self.masked and self.source.held is not None else None
+        return self.source.first[drawn] + copy, self.source.labels[drawn], held
 
     def _rows(self, epoch: int, number: int, part: Part, mixup: float) -> tuple[np.ndarray, np.ndarray, float]:
         """Positions of a batch that are read here, those laid over them (none without mixup), and the share."""
@@ -151,13 +167,21 @@ class Batches:
 
 
 def _gathered(
-    labels: np.ndarray, pictures: dict[int, Future[np.ndarray]], rows: np.ndarray, others: np.ndarray, share: float
+    labels: np.ndarray,
+    held: np.ndarray | None,
+    pictures: dict[int, Future[np.ndarray]],
+    rows: np.ndarray,
+    others: np.ndarray,
+    share: float,
 ) -> Batch:
     def stacked(positions: np.ndarray) -> np.ndarray:
         return np.stack([pictures[int(p)].result() for p in positions])
 
-    mix = Mix(share, stacked(others), labels[others]) if len(others) else None
-    return Batch(stacked(rows), labels[rows], mix)
+    def allowed(positions: np.ndarray) -> np.ndarray | None:
+        return None if held is None else held[positions]
+
+    mix = Mix(share, stacked(others), labels[others], allowed(others)) if len(others) else None
+    return Batch(stacked(rows), labels[rows], mix, allowed(rows))
 
 
 def _systematic(shares: Float[np.ndarray, " cases"], draws: int, rng: np.random.Generator) -> np.ndarray:

@@ -30,8 +30,8 @@ def fingerprint(recipe: Recipe, plan: Iterable[object], data: TrainingPictures, 
     return digest.hexdigest()
 
 
-def load_checkpoint(out: Path, expected: str) -> dict[str, Any] | None:
-    """The checkpoint of a run, None where there is none yet.
+def load_checkpoint(out: Path, expected: str | None = None) -> dict[str, Any] | None:
+    """The checkpoint of a run (of the one with this fingerprint, where it is given), None where there is none yet.
 
     Raises TrainingError for a file that is no checkpoint, or one of another run.
     """
@@ -46,9 +46,20 @@ def load_checkpoint(out: Path, expected: str) -> dict[str, Any] | None:
         theirs = saved["fingerprint"]
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         raise TrainingError(f"{path} is not a checkpoint ({type(error).__name__}); delete it to start anew") from None
-    if theirs != expected:
+    if expected is not None and theirs != expected:
         raise TrainingError(f"{path} belongs to another recipe or other data: choose another --out, or delete it")
     return saved
+
+
+def kept_weights(out: Path) -> dict[str, torch.Tensor]:
+    """The weights that a run ended with (averaged ones where it averaged), or TrainingError where there are none."""
+    saved = load_checkpoint(out)
+    if saved is None:
+        raise TrainingError(
+            f"{out / CHECKPOINT} is missing, and with it the weights of the run; give a run that has it"
+        )
+    kept: dict[str, torch.Tensor] = saved["averaged"]
+    return kept
 
 
 def save_checkpoint(out: Path, state: dict[str, Any]) -> None:

@@ -194,7 +194,7 @@ def _begin(
         reader.load_state_dict(saved["reader"])
         if averaged is not None:
             averaged.module.load_state_dict(saved["averaged"])
-    batches = Batches(data, recipe.batch, recipe.balance, recipe.augmentation, recipe.seed)
+    batches = Batches(data, recipe.batch, recipe.balance, recipe.augmentation, recipe.seed, recipe.masked)
     log = saved["log"] if saved is not None else []
     return Work(recipe, accelerator, reader, averaged, batches, out, "", None, SILENT, log, 0.0, time.monotonic())
 
@@ -332,12 +332,32 @@ def _loss(model: Any, batch: Batch, device: torch.device, smoothing: float) -> t
     def there(array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array).to(device, non_blocking=True)
 
-    x, y, mix = there(batch.pictures), there(batch.labels), batch.mix
+    def loss(logits: torch.Tensor, labels: np.ndarray, held: np.ndarray | None) -> torch.Tensor:
+        return cross_entropy(logits, there(labels), None if held is None else there(held), smoothing)
+
+    x, mix = there(batch.pictures), batch.mix
     if mix is None:
-        return F.cross_entropy(model(x), y, label_smoothing=smoothing)
+        return loss(model(x), batch.labels, batch.held)
     logits = model(mix.share * x.float() + (1 - mix.share) * there(mix.pictures).float())
-    ours = F.cross_entropy(logits, y, label_smoothing=smoothing)
-    return mix.share * ours + (1 - mix.share) * F.cross_entropy(logits, there(mix.labels), label_smoothing=smoothing)
+    # each part of a mixture is judged among what its own source can hold
+    ours, theirs = loss(logits, batch.labels, batch.held), loss(logits, mix.labels, mix.held)
+    return mix.share * ours + (1 - mix.share) * theirs
+
+
+def cross_entropy(
+    logits: torch.Tensor, labels: torch.Tensor, held: torch.Tensor | None, smoothing: float = 0.0
+) -> torch.Tensor:
+    """Mean cross-entropy of logits [n, d] with label smoothing, the softmax of each row restricted to `held` [n, d].
+
+    A source that cannot hold a diagnosis then teaches nothing about it; left in, it would teach that its camera never
+    sees one. `held` None is the plain softmax.
+    """
+    if held is None:
+        return F.cross_entropy(logits, labels, label_smoothing=smoothing)
+    logs = torch.log_softmax(logits.masked_fill(~held, -torch.inf), dim=1)
+    hit = -logs.gather(1, labels[:, None])[:, 0]
+    spread = -logs.masked_fill(~held, 0.0).sum(dim=1) / held.sum(dim=1)
+    return ((1 - smoothing) * hit + smoothing * spread).mean()
 
 
 @torch.inference_mode()

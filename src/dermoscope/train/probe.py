@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from dermoscope.core.errors import TrainingError
 from dermoscope.train.batches import TrainingPictures, plain
-from dermoscope.train.loop import Progress
+from dermoscope.train.loop import Progress, cross_entropy
 from dermoscope.train.networks import Reader, build
 from dermoscope.train.recipes import Recipe
 
@@ -27,6 +27,7 @@ def fit_probe(recipe: Recipe, data: TrainingPictures, cache: Path, progress: Pro
     views = [_embeddings(reader, recipe, data, cache, flip, progress) for flip in (False, True)]
     features = torch.from_numpy(np.stack(views))
     labels = torch.tensor(data.labels)  # a copy: a case set lends its labels read-only
+    held = torch.tensor(data.held) if recipe.masked and data.held is not None else None
     head = reader.network.get_classifier()
     optimiser = torch.optim.AdamW(head.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay)
     epochs = sum(count for count, _ in recipe.phases)
@@ -39,7 +40,8 @@ def fit_probe(recipe: Recipe, data: TrainingPictures, cache: Path, progress: Pro
         view = torch.randint(0, len(features), (len(drawn),), generator=generator)
         for rows, which in zip(drawn.split(recipe.batch), view.split(recipe.batch), strict=True):
             x = F.dropout(features[which, rows], recipe.dropout)
-            loss = F.cross_entropy(head(x), labels[rows], label_smoothing=recipe.label_smoothing)
+            allowed = None if held is None else held[rows]
+            loss = cross_entropy(head(x), labels[rows], allowed, recipe.label_smoothing)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

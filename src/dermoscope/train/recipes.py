@@ -30,7 +30,8 @@ class Recipe:
     `balance` is the exponent b of class balancing: a diagnosis with n images is drawn in proportion to n^(1-b) (0: as
     it comes, 1: every diagnosis equally often). `ema` is the decay of the averaged weights per step (0: off) until
     `average` begins. `mixup` is the alpha of mixup in `average` and `ship` (Zhang et al. 2018; 0: off). `views` and
-    `prior` are the bundle's defaults at prediction. `full` is what `--full` changes, for those with a GPU.
+    `prior` are the bundle's defaults at prediction. `masked` restricts the softmax of a case to the diagnoses that its
+    source can hold (`CaseSet.holds`). `full` is what `--full` changes, for those with a GPU.
 
     Raises RecipeError, naming the setting, for a value that no training can be run with.
     """
@@ -57,6 +58,7 @@ class Recipe:
     dropout: float = 0.2
     views: int = 8
     prior: str = "uniform"
+    masked: bool = True
     augmentation: Augmentation = field(default_factory=Augmentation)
     seed: int = 0
     full: Mapping[str, Any] = field(default_factory=dict)

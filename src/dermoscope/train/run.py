@@ -20,12 +20,12 @@ from dermoscope.data.splits import Role, Split, check_apart, check_split, sharpe
 from dermoscope.evaluate.score import evaluate
 from dermoscope.predict.bundle import Bundle, load, save
 from dermoscope.predict.predictor import Predictor
-from dermoscope.train import runs
-from dermoscope.train.batches import TrainingPictures, plain, sampling_prior
+from dermoscope.train import checkpoint, runs
+from dermoscope.train.batches import TrainingPictures, plain
 from dermoscope.train.distributed import processes
 from dermoscope.train.finish import Parts, card, concerning, device_name, finish
 from dermoscope.train.loop import Monitor, Progress, Told, fit, out_of_memory_told, shipping_stages, stages
-from dermoscope.train.networks import Reader, tune_allocator
+from dermoscope.train.networks import Reader, build, tune_allocator
 from dermoscope.train.pictures import cached, digests
 from dermoscope.train.recipes import Recipe
 
@@ -39,7 +39,8 @@ class Job:
     """What a run is given: recipe, cases, its folder, the cache of decoded pictures, and which split, if not the hash.
 
     `data_use` has `name`, `given` (name or path as asked for), `licence`, `citation` and `lacks` (joined by
-    semicolons) for the cards. `ship` goes on for shipping.
+    semicolons) for the cards. `ship` goes on for shipping. `start` is the folder of a run to go on from, instead of
+    the ImageNet weights.
     """
 
     recipe: Recipe
@@ -49,6 +50,7 @@ class Job:
     split: Split | None
     data_use: Mapping[str, str]
     ship: bool
+    start: Path | None = None
 
     def divided(self, *roles: Role) -> Parts:
         """The cases by what they are used for, trained on `roles`."""
@@ -95,6 +97,7 @@ def train(
     ship: bool = False,
     data_use: Mapping[str, str] | None = None,
     split: Split | None = None,
+    start: Path | None = None,
     progress: Progress | None = None,
     listener: runs.Listener | None = None,
 ) -> Bundle:
@@ -103,7 +106,8 @@ def train(
     The bundle in `out/chosen` has never seen the validation role: choices and its validation figures are made with it.
     `ship` continues the same network on training + validation and leaves that in `out/bundle`. A run that was cut goes
     on where it stopped; one that is finished is only loaded. `runs` says what else `out` holds, `Job` what `data_use`
-    is. With several processes each calls this, and the first alone writes.
+    is. With several processes each calls this, and the first alone writes. `start` is the folder of a finished run of
+    the same backbone, whose network that never saw validation is gone on with.
 
     Raises TrainingError when another process is at `out`, it holds another run, memory runs out or the loss is no
     number; else as `divide`.
@@ -112,7 +116,7 @@ def train(
     cv2.setNumThreads(1)  # a pool of threads feeds the loop; threads inside each call would only disturb them
     group = processes()
     first: bool = group.is_main_process
-    job = Job(recipe, cases, out, cache, split, data_use or {}, ship)
+    job = Job(recipe, cases, out, cache, split, data_use or {}, ship, start)
     parts = job.divided("training")
     with runs.sole(out, first=first):
         diary = runs.open_diary(out, _card_of(job, parts, progress if first else None), writes=first)
@@ -154,7 +158,7 @@ def _fitted(job: Job, parts: Parts, told: Told) -> tuple[Reader, np.ndarray]:
     """The network that never saw validation, and the prior of the pictures that it was shown."""
     recipe = job.recipe
     data = _decoded_once(parts.fitted, job, told.progress)
-    drawn = sampling_prior(data.labels, len(job.cases.taxonomy), recipe.balance)
+    drawn = data.sampling_prior(recipe.balance, masked=recipe.masked)
     if recipe.kind == "probe":
         from dermoscope.train.probe import fit_probe
 
@@ -162,7 +166,27 @@ def _fitted(job: Job, parts: Parts, told: Told) -> tuple[Reader, np.ndarray]:
         with processes().main_process_first(), out_of_memory_told(job.out / "chosen-run"):
             return fit_probe(recipe, data, job.cache, told.progress), drawn
     monitor = _monitor(parts.watched, recipe, drawn, job.cache) if processes().is_main_process else None
-    return fit(recipe, stages(recipe), data, job.out / "chosen-run", monitor=monitor, told=told), drawn
+    start = _start(job)
+    return fit(recipe, stages(recipe), data, job.out / "chosen-run", start=start, monitor=monitor, told=told), drawn
+
+
+def _start(job: Job) -> Reader | None:
+    """The network of the run that this one goes on from. Raises InputError where it is another network."""
+    if job.start is None:
+        return None
+    before = runs.read_run(job.start)
+    theirs = (before.recipe.get("backbone"), before.recipe.get("kind"), before.state)
+    if theirs != (job.recipe.backbone, "finetune", "finished"):
+        raise InputError(
+            f"{job.start} holds a {before.state} {theirs[1]} run of {theirs[0]}; to start from it takes a finished "
+            f"fine-tuned run of {job.recipe.backbone}"
+        )
+    reader = Reader(build(job.recipe.backbone, len(job.cases.taxonomy), pretrained=False, dropout=job.recipe.dropout))
+    try:
+        reader.load_state_dict(checkpoint.kept_weights(job.start / "chosen-run"))
+    except RuntimeError as error:
+        raise InputError(f"{job.start} holds another network: {error}; give a run on the same diagnoses") from None
+    return reader
 
 
 def _left(reader: Reader, job: Job, parts: Parts, drawn: np.ndarray, folder: Path, described: Any) -> Bundle:
@@ -214,6 +238,8 @@ def _card_of(job: Job, parts: Parts, progress: Progress | None) -> RunCard:
         "validation": len(parts.watched),
         "calibration": len(parts.calibration),
     }
+    if job.start is not None:
+        data["start"] = runs.read_run(job.start).bundles.get("chosen", "")
     if progress is not None:
         progress("checking the data", 1, 1)
     settings = json.loads(json.dumps(replace(job.recipe, full={}).as_dict()))
@@ -236,7 +262,8 @@ def data_hash(cases: CaseSet) -> str:
     for c in cases:
         count = (c.path is not None) + len(c.copies)
         content = " ".join(digest.hex() for digest in files[at : at + count])
-        lines.append(f"{c.image_id}\t{c.diagnosis}\t{c.lesion_id}\t{c.patient_id}\t{content}")
+        limits = f"\t{sorted(cases.holds[c.source])}" if c.source and c.source in cases.holds else ""
+        lines.append(f"{c.image_id}\t{c.diagnosis}\t{c.lesion_id}\t{c.patient_id}\t{content}{limits}")
         at += count
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 

@@ -221,8 +221,13 @@ def recorded(diary: Diary, listener: Listener | None = None) -> Iterator[None]:
 
 def differences(a: RunCard, b: RunCard) -> dict[str, tuple[Any, Any]]:
     """Settings and data in which two runs differ: name -> (of a, of b)."""
-    ours = {**_flat(a.recipe), "data": a.data.get("sha256"), "split": a.data.get("split")}
-    theirs = {**_flat(b.recipe), "data": b.data.get("sha256"), "split": b.data.get("split")}
+    ours = {**_flat(a.recipe), "data": a.data.get("sha256"), "split": a.data.get("split"), "start": a.data.get("start")}
+    theirs = {
+        **_flat(b.recipe),
+        "data": b.data.get("sha256"),
+        "split": b.data.get("split"),
+        "start": b.data.get("start"),
+    }
     names = dict.fromkeys([*ours, *theirs])
     return {n: (ours.get(n), theirs.get(n)) for n in names if ours.get(n) != theirs.get(n)}
 
