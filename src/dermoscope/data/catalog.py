@@ -4,7 +4,7 @@ Files are looked for under `$DERMOSCOPE_DATA` (or `root`), else where `dermoscop
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,9 +14,20 @@ from dermoscope.data.dataset import DataSet, Layout
 from dermoscope.data.home import home
 from dermoscope.data.join import Files, Wording, image_key, join
 from dermoscope.data.sets import CATALOG
+from dermoscope.data.splits import role_of
 from dermoscope.data.tables import Table, one_hot_labels, read_table
 
-__all__ = ["CATALOG", "Whereabouts", "data_root", "find", "load", "open_cases", "storage", "whereabouts"]
+__all__ = [
+    "CATALOG",
+    "Whereabouts",
+    "data_root",
+    "find",
+    "known_groups",
+    "load",
+    "open_cases",
+    "storage",
+    "whereabouts",
+]
 
 ROOT_VARIABLE = "DERMOSCOPE_DATA"
 
@@ -38,13 +49,14 @@ def find(name: str) -> DataSet:
     return entry
 
 
-def load(name: str, root: Path | str | None = None) -> CaseSet:
+def load(name: str, root: Path | str | None = None, *, joined: bool = True) -> CaseSet:
     """The labelled cases of a public data set, in the order of its table; no image is opened.
 
     `root` (default: see `data_root`) holds the set's folders. `ham10000` has eight classes (ISIC 2019), `source` its
     `dataset` column where there is HAM10000_metadata.csv, `confirmed_by` its `dx_type`, `diagnosis_original` its `dx`;
     of an image in several sizes `path` is the copy as published, else the one in `ham10000-224` (224 px, centre
-    square), and `copies` are the others.
+    square), and `copies` are the others. Lesions that are known to show one picture get one lesion id, unless
+    `joined` is false.
 
     Raises InputError for an unknown name, a root that is unset, or files that are missing; else as `data.readers`.
     """
@@ -59,26 +71,108 @@ def load(name: str, root: Path | str | None = None) -> CaseSet:
     layout = here.layout
     files = Files(here.folders, read_table(base / layout.truth), _metadata(layout, base), layout.partial)
     cases = join(files, Wording(layout.columns, {}, entry.taxonomy))
-    told = (replace(c, source=c.source or entry.source, licence=entry.licence) for c in cases)
+    groups = known_groups(entry) if joined else {}
+    told = (
+        replace(
+            c,
+            source=c.source or entry.source,
+            licence=entry.licence,
+            lesion_id=groups.get(image_key(c.image_id), c.lesion_id),
+        )
+        for c in cases
+    )
     return CaseSet(tuple(told), cases.taxonomy, entry.holds)
 
 
-def open_cases(name_or_path: str) -> tuple[CaseSet, Mapping[str, str]]:
+def known_groups(entry: DataSet) -> Mapping[str, str]:
+    """Image id -> group of the lesions of a set that are known to show one picture; made by `tools/known_groups.py`."""
+    if not entry.groups:
+        return {}
+    table = read_table(Path(__file__).parent / "groups" / f"{entry.groups}.csv")
+    return {row["image"]: row["group"] for row in table.rows}
+
+
+def open_cases(given: str) -> tuple[CaseSet, Mapping[str, str]]:
     """Cases of a data set by its name here or by a path (see `data.readers`), and what a model card says of it.
 
     The second value has `name`, and of a data set here `licence`, `citation` and, joined by semicolons, `lacks`.
-    Raises InputError as `load` and `read_cases` do.
+    Several joined by `+` (`ham10000+isic2017`) are one: the first as it is, of every later one the cases with the role
+    training, so that what is chosen, calibrated and tested on stays the first. Cases without a source are then told
+    apart by the name of their set, and the card names all sets.
+
+    Raises InputError as `load` and `read_cases` do, for sets of several taxonomies, and for an image in two of them.
     """
-    entry = CATALOG.get(name_or_path)
+    parts = _parts(given)
+    sets = [_open_one(part) for part in parts]
+    if len(sets) == 1:
+        return sets[0]
+    _check_joinable(parts, [cases for cases, _ in sets])
+    last = [Path(part).name for part in parts]
+    names = [short if last.count(short) == 1 else part for part, short in zip(parts, last, strict=True)]
+    first, *later = (_with_source(cases, name) for (cases, _), name in zip(sets, names, strict=True))
+    whole = sum((cases.where(lambda case: role_of(case.group) == "training") for cases in later), first)
+    return whole, _described_together({name: said for name, (_, said) in zip(names, sets, strict=True)})
+
+
+def _open_one(given: str) -> tuple[CaseSet, Mapping[str, str]]:
+    entry = CATALOG.get(given)
     if entry is not None:
         said = {"name": entry.title, "licence": entry.licence, "citation": entry.citation}
         more = {"lacks": "; ".join(entry.lacks), "weights_licence": entry.weights_licence}
-        return load(name_or_path), said | {key: text for key, text in more.items() if text}
-    if not Path(name_or_path).exists():
-        raise InputError(f"no data set and no path {name_or_path!r}; the catalog has {', '.join(CATALOG)}")
+        return load(given), said | {key: text for key, text in more.items() if text}
+    if not given or not Path(given).exists():
+        raise InputError(f"no data set and no path {given!r}; the catalog has {', '.join(CATALOG)}")
     from dermoscope.data.readers import read_cases
 
-    return read_cases(name_or_path), {"name": Path(name_or_path).name}
+    return read_cases(given), {"name": Path(given).name}
+
+
+def _parts(given: str) -> list[str]:
+    """Names and paths that stand joined by `+`; a path that exists may have the sign in its name."""
+    pieces, parts = given.split("+"), []
+    while pieces:
+        ends = range(len(pieces), 0, -1)
+        known = (n for n in ends if (one := "+".join(pieces[:n])) in CATALOG or (one and Path(one).exists()))
+        taken = next(known, 1)
+        parts.append("+".join(pieces[:taken]))
+        pieces = pieces[taken:]
+    return parts
+
+
+def _check_joinable(names: Sequence[str], sets: Sequence[CaseSet]) -> None:
+    spoken = {name: cases.taxonomy.name for name, cases in zip(names, sets, strict=True)}
+    if len(set(spoken.values())) > 1:
+        said = ", ".join(f"{name} in {taxonomy}" for name, taxonomy in spoken.items())
+        raise InputError(f"sets of several taxonomies cannot be joined: {said}; take sets of one")
+    seen: dict[str, str] = {}
+    for name, cases in zip(names, sets, strict=True):
+        keys = [image_key(i) for i in cases.ids]
+        twice = [key for key in keys if key in seen]
+        if twice:
+            raise InputError(
+                f"{seen[twice[0]]} and {name} share {len(twice):,} images ({some(twice)}); "
+                "`dermoscope data combine` keeps one of each"
+            )
+        seen |= dict.fromkeys(keys, name)
+
+
+def _with_source(cases: CaseSet, name: str) -> CaseSet:
+    return replace(cases, cases=tuple(c if c.source else replace(c, source=name) for c in cases))
+
+
+def _described_together(sets: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
+    """What a card says of several sets. What all lack that say so is lacking; weights carry the terms of all."""
+    unsaid = "not stated"
+    lists = [said["lacks"].split("; ") for said in sets.values() if said.get("lacks")]
+    terms = (said.get("weights_licence", said.get("licence", unsaid)) for said in sets.values())
+    together = {
+        "name": " + ".join(said["name"] for said in sets.values()),
+        "licence": "; ".join(f"{name}: {said.get('licence', unsaid)}" for name, said in sets.items()),
+        "citation": "; ".join(said.get("citation", f"{name}: {unsaid}") for name, said in sets.items()),
+        "lacks": "; ".join(item for item in (lists or [[]])[0] if all(item in other for other in lists)),
+        "weights_licence": "; ".join(dict.fromkeys(terms)),
+    }
+    return {key: text for key, text in together.items() if text}
 
 
 def storage(root: Path | str | None = None) -> Path:

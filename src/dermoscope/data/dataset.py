@@ -56,6 +56,8 @@ class DataSet:
     that is not known). `downloads` are the files that `dermoscope data get` fetches, in this order; `access` says how
     else the set is had. `reader_ran` says on which files the reader was ever run. `lacks` says what a model that was
     trained on it alone has not seen, `weights_licence` the terms such a model carries where they are stricter.
+    `groups` names the list beside this module of lesions that show one picture under several ids; their images share
+    a lesion id when the set is loaded, so that they get one role.
     """
 
     name: str
@@ -75,6 +77,7 @@ class DataSet:
     holds: Mapping[str, frozenset[str]] = field(default_factory=dict)
     lacks: tuple[str, ...] = ()
     weights_licence: str = ""
+    groups: str = ""
     read_at: Mapping[str, str] = field(default_factory=dict)
 
     @property

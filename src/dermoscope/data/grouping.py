@@ -33,6 +33,15 @@ def split_rows(cases: Sequence[Case], duplicates: Sequence[Sequence[int]] = ()) 
     return {case.image_id: (group, role_of(group)) for case, group in zip(cases, groups, strict=True)}
 
 
+def joined_groups(cases: Sequence[Case], duplicates: Sequence[Sequence[int]] = ()) -> dict[str, str]:
+    """Image id -> group for the images of every group that holds more than one lesion; the others need no list."""
+    groups = group_ids(cases, duplicates)
+    lesions: dict[str, set[str]] = {}
+    for case, group in zip(cases, groups, strict=True):
+        lesions.setdefault(group, set()).add(case.group)
+    return {c.image_id: group for c, group in zip(cases, groups, strict=True) if len(lesions[group]) > 1}
+
+
 def counts_by_role(cases: Sequence[Case], roles: Mapping[str, Role]) -> dict[Role, dict[str, int]]:
     """Images of each diagnosis in each role, by the role of every image id; cases without a diagnosis are left out."""
     counted = Counter((roles[c.image_id], c.diagnosis) for c in cases if c.diagnosis and c.image_id in roles)

@@ -223,8 +223,10 @@ ISIC2017 = DataSet(
     downloads=_GET_2017,
     holds={"isic2017": frozenset({"MEL", "NV", "BKL"})},
     reader_ran=_SCALED,
+    groups="isic2017",
     read_at={
         "columns": "header of ISIC_2019_Training_Metadata.csv",
+        "groups": "found by tools/known_groups.py in the copies used in development (ADR 0006)",
         "holds": "arXiv:1710.05006, section on part 3 (melanoma, seborrheic keratosis, benign nevus)",
         "images": "ids of the image files found in ISIC_2019_Training_GroundTruth.csv",
         "downloads": "stade, 2017.html and 2019.html",
@@ -246,9 +248,11 @@ ISIC2019_SET = DataSet(
     ),
     images=25_331,
     downloads=_GET_2019,
+    groups="isic2017",
     reader_ran="the published tables, with images of HAM10000 and ISIC 2017 only; never the original archive",
     read_at={
         "columns": "header of ISIC_2019_Training_Metadata.csv",
+        "groups": "found by tools/known_groups.py in ISIC 2017, whose images are in this set; not in BCN20000",
         "images": "rows of ISIC_2019_Training_GroundTruth.csv",
         "downloads": "stade, 2019.html",
         "licence": "stade, 2019.html",
