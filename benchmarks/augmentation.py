@@ -11,7 +11,7 @@ import numpy as np
 
 from dermoscope.data.synthetic import draw
 from dermoscope.train.augment import Augmentation, augment
-from dermoscope.train.networks import prepare_torchvision
+from dermoscope.train.backbones import prepare_torchvision
 
 SIZE, IMAGES, ROUNDS = 224, 60, 5
 

@@ -36,14 +36,6 @@ def test_an_unknown_network() -> None:
         build("my_resnet18", 8)
 
 
-def test_weights_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    constants = pytest.importorskip("huggingface_hub.constants")
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(RecipeError, match=r"no ImageNet weights of test_efficientnet could be had .*pretrained=false"):
-        build("test_efficientnet", 8)
-
-
 def test_a_reader_normalises_what_it_is_given() -> None:
     reader = Reader(build("test_efficientnet", 8, pretrained=False)).eval()
     mean, std = normalisation(reader.network)
@@ -59,6 +51,36 @@ def test_a_reader_normalises_what_it_is_given() -> None:
     assert logits.shape == (2, 8)
     assert embedding.shape[0] == 2
     assert features.ndim == 4
+
+
+def test_tokens_are_no_map() -> None:
+    reader = Reader(build("test_vit", 8, pretrained=False, sizes=(64, 96))).eval()
+    for side in (64, 96):  # made for 160 px
+        with torch.inference_mode():
+            outputs = reader(torch.zeros(2, side, side, 3, dtype=torch.uint8))
+        assert [tuple(out.shape) for out in outputs] == [(2, 8), (2, 64)]
+
+
+@pytest.mark.parametrize("backbone", ["resnetv2_18", "crossvit_9_240"])
+def test_a_head_that_is_not_one_linear_layer_is_replaced_by_one(backbone: str) -> None:
+    network = build(backbone, 8, pretrained=False)
+    reader = Reader(network).eval()
+    with torch.inference_mode():
+        logits, embedding, *maps = reader(torch.zeros(2, 240, 240, 3, dtype=torch.uint8))
+    head = reader.network.get_classifier()
+    assert head.weight.shape == (8, embedding.shape[1])
+    assert logits.shape == (2, 8)
+    assert [m.shape[1] for m in maps] == ([512] if backbone == "resnetv2_18" else [])
+    with only_head(network):
+        assert [p.shape for p in network.parameters() if p.requires_grad] == [head.weight.shape, head.bias.shape]
+
+
+def test_a_size_that_a_network_does_not_take() -> None:
+    message = (
+        r"test_maxvit cannot read pictures of 96 px \(height .*\); it was made for 160 px: --set size=160 and phases"
+    )
+    with pytest.raises(RecipeError, match=message):
+        build("test_maxvit", 8, pretrained=False, sizes=(160, 96))
 
 
 def test_lite0_reads_minus_one_to_one() -> None:

