@@ -1,5 +1,6 @@
 """The decoded cache: what is kept, under which name, and what a killed run leaves."""
 
+import hashlib
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from PIL import Image
 
 from dermoscope.core.errors import ImageError
 from dermoscope.data.images import read_image
+from dermoscope.data.preprocess import parse_steps, prepare
 from dermoscope.train.pictures import ROOM, cached
 
 SIZES = ((200, 150), (40, 60), (64, 64))
@@ -95,3 +97,20 @@ def test_pictures_cannot_be_written_to(files: list[Path], tmp_path: Path) -> Non
     held = cached(files, 64, tmp_path / "cache")
     with pytest.raises(ValueError, match="read-only"):
         held[0][0, 0, 0] = 1
+
+
+def test_steps_change_pictures_and_key(files: list[Path], tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    plain, steps = cached(files, 64, folder), parse_steps("shave=45,pad")
+    held = cached(files, 64, folder, steps=steps)
+    assert held.key not in (plain.key, cached(files, 64, folder, steps=parse_steps("shave=40,pad")).key)
+    assert cached(files, 64, folder, steps=()).key == plain.key
+    assert cached(files, 64, folder, steps=steps).key == held.key
+    np.testing.assert_array_equal(held[1], prepare(read_image(files[1]).pixels, steps))
+    assert held[0].shape == (round(64 * ROOM), round(64 * ROOM), 3)
+
+
+def test_the_key_without_steps_is_the_one_of_older_runs(files: list[Path], tmp_path: Path) -> None:
+    content = b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)
+    expected = hashlib.sha256(content + b"64x1.3 v1").hexdigest()[:24]
+    assert cached(files, 64, tmp_path / "cache").key == expected

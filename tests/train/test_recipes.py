@@ -30,6 +30,8 @@ def test_an_unknown_recipe() -> None:
         ("phases", "2x64,1x96", ((2, 64), (1, 96))),
         ("head", "", ()),
         ("ship", "3x224", ((3, 224),)),
+        ("preprocessing", "trim_border, shave=7,pad=mirror", ("trim_border", "shave", "pad=mirror")),
+        ("preprocessing", "", ()),
     ],
 )
 def test_settings_as_text(key: str, text: str, value: object) -> None:
@@ -76,6 +78,8 @@ def test_settings_of_the_augmentation() -> None:
         ("views", "17", "setting views=17: it must be 1 to 16"),
         ("prior", "vienna", "setting prior='vienna': it must be calibration, uniform or training"),
         ("seed", "-1", "setting seed=-1: it must be 0 or more"),
+        ("preprocessing", "sharpen", "no preprocessing step 'sharpen'; there are trim_border, shave"),
+        ("preprocessing", "shave=200", "step shave: px='200'; it must be 0 to 100"),
     ],
 )
 def test_settings_that_a_recipe_cannot_have(key: str, text: str, message: str) -> None:
@@ -96,3 +100,10 @@ def test_every_setting_can_be_written_as_json(value: object) -> None:
     told = json.loads(json.dumps(value.as_dict()))  # type: ignore[attr-defined]
     assert told["name"] in RECIPES
     assert set(told["augmentation"]) >= {"zoom", "jpeg_p"}
+
+
+def test_preprocessing_is_told_where_there_is_any() -> None:
+    assert "preprocessing" not in QUICK.as_dict()
+    changed = QUICK.with_settings({"preprocessing": "shave"})
+    assert json.loads(json.dumps(changed.as_dict()))["preprocessing"] == ["shave"]
+    assert [step.name for step in changed.steps] == ["shave"]

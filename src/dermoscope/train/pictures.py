@@ -18,6 +18,7 @@ from jaxtyping import Int, UInt8
 
 from dermoscope.core.errors import ImageError
 from dermoscope.data.images import read_image
+from dermoscope.data.preprocess import Step, decode_at, prepare, steps_as_json
 
 ROOM = 1.3
 """Pictures are kept at up to this many times the input size, so that zooming in finds detail."""
@@ -46,9 +47,9 @@ class Pictures:
         return self.pixels[start : start + height * width * 3].reshape(height, width, 3)
 
 
-def _kept(path: Path, size: int) -> np.ndarray:
+def _kept(path: Path, size: int, steps: Sequence[Step]) -> np.ndarray:
     most = round(size * ROOM)
-    pixels = read_image(path, at_least=most).pixels
+    pixels = prepare(read_image(path, at_least=decode_at(most, steps)).pixels, steps)
     height, width = pixels.shape[:2]
     shorter = min(height, width)
     if shorter <= most:
@@ -70,32 +71,37 @@ def digests(paths: Sequence[Path]) -> list[bytes]:
         return list(pool.map(_digest, paths))
 
 
-def _key(paths: Sequence[Path], size: int) -> str:
-    return hashlib.sha256(b"".join(digests(paths)) + f"{size}x{ROOM} v1".encode()).hexdigest()[:24]
+def _key(paths: Sequence[Path], size: int, steps: Sequence[Step]) -> str:
+    how = f"{size}x{ROOM} v1" + (json.dumps(steps_as_json(steps), sort_keys=True) if steps else "")
+    return hashlib.sha256(b"".join(digests(paths)) + how.encode()).hexdigest()[:24]
 
 
-def cached(paths: Sequence[Path], size: int, folder: Path, progress: Progress | None = None) -> Pictures:
-    """Decode each file once, in the order of `paths`, or find what an earlier run has decoded in `folder`.
+def cached(
+    paths: Sequence[Path], size: int, folder: Path, progress: Progress | None = None, steps: Sequence[Step] = ()
+) -> Pictures:
+    """Decode each file once and prepare it, in the order of `paths`, or find what an earlier run left in `folder`.
 
     Raises ImageError for a file that cannot be read.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    key = _key(paths, size)
+    key = _key(paths, size, steps)
     stem = folder / f"pictures-{key}"
     index, data = stem.with_suffix(".json"), stem.with_suffix(".bin")
     if not (index.exists() and data.exists()):
-        _decode(paths, size, index, data, progress)
+        _decode(paths, lambda path: _kept(path, size, steps), index, data, progress)
     shapes = np.array(json.loads(index.read_text())["shapes"], dtype=np.int64).reshape(-1, 2)
     ends = np.cumsum(shapes.prod(axis=1) * 3)
     return Pictures(np.memmap(data, np.uint8, "r"), np.concatenate([[0], ends[:-1]]), shapes, key)
 
 
-def _decode(paths: Sequence[Path], size: int, index: Path, data: Path, progress: Progress | None) -> None:
+def _decode(
+    paths: Sequence[Path], kept: Callable[[Path], np.ndarray], index: Path, data: Path, progress: Progress | None
+) -> None:
     temporary = data.with_suffix(f".{os.getpid()}.part")
     shapes = []
     try:
         with temporary.open("wb") as out, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            for done, pixels in enumerate(pool.map(lambda p: _kept(p, size), paths), start=1):
+            for done, pixels in enumerate(pool.map(kept, paths), start=1):
                 shapes.append(pixels.shape[:2])
                 out.write(pixels.tobytes())
                 if progress is not None:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, TypeVar
 
 from dermoscope.core.errors import RecipeError, some
+from dermoscope.data.preprocess import Step, parse_steps
 from dermoscope.predict.views import VIEWS
 from dermoscope.train.augment import Augmentation
 
@@ -31,7 +32,8 @@ class Recipe:
     it comes, 1: every diagnosis equally often). `ema` is the decay of the averaged weights per step (0: off) until
     `average` begins. `mixup` is the alpha of mixup in `average` and `ship` (Zhang et al. 2018; 0: off). `views` and
     `prior` are the bundle's defaults at prediction. `masked` restricts the softmax of a case to the diagnoses that its
-    source can hold (`CaseSet.holds`). `full` is what `--full` changes, for those with a GPU.
+    source can hold (`CaseSet.holds`). `preprocessing` names the steps of `data/preprocess.py` that every picture goes
+    through, in training and at prediction. `full` is what `--full` changes, for those with a GPU.
 
     Raises RecipeError, naming the setting, for a value that no training can be run with.
     """
@@ -59,6 +61,7 @@ class Recipe:
     views: int = 8
     prior: str = "uniform"
     masked: bool = True
+    preprocessing: tuple[str, ...] = ()
     augmentation: Augmentation = field(default_factory=Augmentation)
     seed: int = 0
     full: Mapping[str, Any] = field(default_factory=dict)
@@ -67,10 +70,17 @@ class Recipe:
         for name, (needed, fits) in _RULES.items():
             if not fits(getattr(self, name)):
                 raise RecipeError(f"setting {name}={getattr(self, name)!r}: it must be {needed}")
+        parse_steps(self.preprocessing)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps that `preprocessing` names."""
+        return parse_steps(self.preprocessing)
 
     def as_dict(self) -> dict[str, Any]:
-        """Every setting as JSON-able values."""
-        return {**asdict(self), "full": dict(self.full)}
+        """Every setting as JSON-able values; `preprocessing` where there is any, so that older run cards compare."""
+        values = {**asdict(self), "full": dict(self.full)}
+        return values if self.preprocessing else {k: v for k, v in values.items() if k != "preprocessing"}
 
     def with_full(self) -> "Recipe":
         """The same recipe with the settings that `--full` stands for."""
@@ -133,6 +143,8 @@ def _parsed(key: str, text: str, now: Any) -> Any:
         if key in _PHASES:
             pairs = [part.split("x") for part in text.split(",") if text]
             return tuple((int(epochs), int(side)) for epochs, side in pairs)
+        if key == "preprocessing":
+            return tuple(step.text for step in parse_steps(text))
         if isinstance(now, tuple):
             parts = tuple(float(part) for part in text.split(","))
             if len(parts) != len(now):

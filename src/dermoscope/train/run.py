@@ -16,6 +16,7 @@ from dermoscope.core.errors import BundleError, InputError
 from dermoscope.core.taxonomy import ISIC2019, ISIC2019_TO_ISIC2018
 from dermoscope.core.truth import Truth
 from dermoscope.data.files import write_scores, write_truth
+from dermoscope.data.preprocess import Step
 from dermoscope.data.splits import Role, Split, check_apart, check_split, sharpest_per_lesion, with_role
 from dermoscope.evaluate.score import evaluate
 from dermoscope.predict.bundle import Bundle, load, save
@@ -200,16 +201,18 @@ def _left(reader: Reader, job: Job, parts: Parts, drawn: np.ndarray, folder: Pat
 
 def _decoded_once(cases: CaseSet, job: Job, progress: Progress | None) -> TrainingPictures:
     with processes().main_process_first():
-        return decoded(cases, job.recipe.size, job.cache, progress)
+        return decoded(cases, job.recipe.size, job.cache, progress, job.recipe.steps)
 
 
-def decoded(cases: CaseSet, size: int, cache: Path, progress: Progress | None = None) -> TrainingPictures:
-    """Every copy of every case in the decoded cache."""
+def decoded(
+    cases: CaseSet, size: int, cache: Path, progress: Progress | None = None, steps: Sequence[Step] = ()
+) -> TrainingPictures:
+    """Every copy of every case in the decoded cache, prepared by `steps`."""
     paths = [path for c in cases for path in (c.path, *c.copies) if path is not None]
     told = None if progress is None else lambda done, total: progress("decoding", done, total)
     copies = np.array([1 + len(c.copies) for c in cases])
     first = np.concatenate([[0], np.cumsum(copies)[:-1]])
-    return TrainingPictures(cases, cached(paths, size, cache, told), first, copies)
+    return TrainingPictures(cases, cached(paths, size, cache, told, steps), first, copies)
 
 
 def _monitor(cases: CaseSet, recipe: Recipe, prior: np.ndarray, cache: Path) -> Monitor | None:
@@ -217,7 +220,7 @@ def _monitor(cases: CaseSet, recipe: Recipe, prior: np.ndarray, cache: Path) -> 
         return None
     from dermoscope.train.watch import score_under_uniform
 
-    data = decoded(cases, recipe.size, cache)
+    data = decoded(cases, recipe.size, cache, steps=recipe.steps)
     pictures = plain(data.pictures, data.first, recipe.size)
     return Monitor(pictures, data.labels, score_under_uniform(prior, cases.taxonomy))
 
