@@ -7,8 +7,9 @@ from dermoscope.core.errors import ValueRuleError
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One published figure: task, data set, metric, value (as a share, not in per cent), model, and where it stands.
+    """One published figure: task, data set, metric, value, model, and where it stands.
 
+    `value` is a share, not per cent; a count is as it is.
     `code` is the address of the authors' code or None; `source` names table, figure or page of the paper.
 
     Raises ValueRuleError for a claim without task, data set, metric, paper or source.

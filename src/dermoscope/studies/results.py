@@ -1,0 +1,130 @@
+"""What studies found: run, kept under DERMOSCOPE_HOME, and shipped with the package for those who train nothing.
+
+studies/NAME/KEY/run.json        the run card; KEY stands for the recipe and the data
+studies/NAME/KEY/pieces/         finished pieces of that run (see `Context.piece`)
+studies/NAME/results.json        what the last finished run found
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from dermoscope.core.card import RunCard
+from dermoscope.core.errors import InputError, TrainingError
+from dermoscope.core.study import Row
+from dermoscope.data.home import home
+from dermoscope.data.store import write_file
+from dermoscope.studies.base import Asked, Context, Plan, Progress, Study
+from dermoscope.train import runs
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Results:
+    """The rows that a run found, its card, and where that was read from: `this machine` or `shipped`."""
+
+    study: str
+    card: RunCard
+    rows: tuple[Row, ...]
+    origin: str = "this machine"
+
+    def as_dict(self) -> dict[str, Any]:
+        """`format, study, card, rows`, as the files hold it."""
+        rows = [row.as_dict() for row in self.rows]
+        return {"format": FORMAT, "study": self.study, "card": self.card.model_dump(mode="json"), "rows": rows}
+
+    @property
+    def text(self) -> str:
+        """The file's content."""
+        return json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n"
+
+
+def run_study(study: Study, asked: Asked, progress: Progress | None = None) -> Results:
+    """Run a study, or go on where a run with the same recipe and data stopped, and keep what it finds.
+
+    Raises TrainingError while another process runs it; else what the study raises.
+    """
+    plan = study.plan(asked)
+    folder = _folder(study.name) / plan.key
+    context = Context(asked, plan, folder, home() / "cache", progress)
+    with _sole(folder):
+        diary = runs.open_diary(folder, _card(study, plan))
+        with runs.recorded(diary):
+            rows = study.run(context)
+        found = Results(study.name, diary.card, rows)
+    write_file(_folder(study.name) / "results.json", found.text.encode())
+    return found
+
+
+def results_of(name: str) -> Results | None:
+    """What the last run here found, else what was shipped, else None. Raises InputError for a damaged file."""
+    own = _folder(name) / "results.json"
+    if own.is_file():
+        return read_results(own)
+    return shipped_results(name)
+
+
+def shipped_results(name: str) -> Results | None:
+    """What the package came with; None where it has nothing of this study."""
+    file = resources.files("dermoscope.studies") / "results" / f"{name}.json"
+    with resources.as_file(file) as path:
+        return read_results(path, "shipped") if path.is_file() else None
+
+
+def read_results(path: Path, origin: str = "this machine") -> Results:
+    """A file of results. Raises InputError, naming it, where it is damaged or of another format."""
+    try:
+        held = json.loads(path.read_bytes())
+        if held["format"] != FORMAT:
+            raise InputError(f"{path}: results of format {held['format']}, this version reads {FORMAT}; run it again")
+        rows = tuple(Row.from_dict(row) for row in held["rows"])
+        return Results(held["study"], RunCard.model_validate(held["card"]), rows, origin)
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: not the results of a study ({error}); delete it, and `dermoscope study run` makes it again"
+        ) from None
+
+
+def _folder(name: str) -> Path:
+    return home() / "studies" / name
+
+
+def _card(study: Study, plan: Plan) -> RunCard:
+    recipe, data = (json.loads(json.dumps(part)) for part in (plan.recipe, plan.data))
+    return RunCard(
+        name=study.name,
+        started=runs.now(),
+        changed=runs.now(),
+        seed=int(recipe.get("seed", 0)),
+        data=data,
+        recipe=recipe,
+        code=runs.code_version(),
+        environment=runs.environment("cpu", 1),
+    )
+
+
+@contextmanager
+def _sole(folder: Path) -> Iterator[None]:
+    lock = FileLock(folder / runs.LOCK)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise TrainingError(f"{folder}: another process runs this study; wait until it has finished") from None
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be written ({error.strerror or error}); set DERMOSCOPE_HOME to a folder that can"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
