@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.spatial.distance import mahalanobis
 
 from dermoscope.core.errors import ValueRuleError
-from dermoscope.refine.ood import fit_ood
+from dermoscope.refine.ood import energy, fit_limit, fit_ood
 
 RNG = np.random.default_rng(5)
 SHAPE = RNG.normal(size=(6, 6))
@@ -75,3 +77,36 @@ def test_too_little_to_fit_on() -> None:
         fit_ood(TRAINING[:11], LABELS[:11], CALIBRATION, dimensions=6)
     with pytest.raises(ValueRuleError, match="no calibration embeddings to rank distances by; give at least one"):
         fit_ood(TRAINING, LABELS, CALIBRATION[:0], dimensions=6)
+
+
+def test_energy_by_hand() -> None:
+    logits = np.log(np.array([[1.0, 2.0, 5.0], [4.0, 4.0, 8.0]]))
+    np.testing.assert_allclose(energy(logits), [-np.log(8), -np.log(16)])
+    # at temperature 2: -2 log(sqrt 4 + sqrt 4 + sqrt 8)
+    np.testing.assert_allclose(energy(logits, 2.0)[1], -2 * np.log(4 + np.sqrt(8)))
+    with pytest.raises(ValueRuleError, match=r"temperature 0.0: it must be a number above 0"):
+        energy(logits, 0.0)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(-50, 50), st.floats(0.2, 5))
+def test_energy_moves_with_all_logits_and_not_with_their_order(seed: int, by: float, temperature: float) -> None:
+    logits = np.random.default_rng(seed).normal(0, 300, (7, 5))
+    found = energy(logits, temperature)
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(energy(logits + by, temperature), found - by, atol=1e-8)
+    np.testing.assert_allclose(energy(logits[:, ::-1], temperature), found, atol=1e-8)
+    assert (found <= -logits.max(axis=1) + 1e-9).all()
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60), st.floats(0, 1))
+def test_at_least_the_share_stays_below_the_limit(known: list[float], share: float) -> None:
+    limit = fit_limit(np.array(known), share)
+    assert limit in known
+    assert (np.array(known) <= limit).mean() >= share - 1e-9
+
+
+def test_a_limit_needs_cases_and_a_share() -> None:
+    with pytest.raises(ValueRuleError, match="no known cases to set a limit by"):
+        fit_limit(np.zeros(0))
+    with pytest.raises(ValueRuleError, match=r"a share of 2.0 of the known cases; it must be 0 to 1"):
+        fit_limit(np.ones(3), 2.0)

@@ -1,4 +1,8 @@
-"""How unlike the training data an image is, from its embedding (experimental as a limit for refusing an answer)."""
+"""How unlike the training data an image is (experimental as a limit for refusing an answer).
+
+Two scores, both higher where an image is stranger: the Mahalanobis distance of its embedding to the nearest diagnosis,
+and the energy of its logits. What each is worth was measured by `studies/ood.py`: `docs/concepts/unknown.md`.
+"""
 
 from dataclasses import dataclass
 
@@ -32,6 +36,30 @@ class OutOfDistribution:
         """Share of calibration cases that are less unusual, in [0, 1]; 1 is beyond all of them."""
         shares = np.linspace(0, 1, len(self.quantiles))
         return np.interp(self.distance(embedding), self.quantiles, shares)
+
+
+def energy(logits: Float[np.ndarray, "cases diagnoses"], temperature: float = 1.0) -> Float[np.ndarray, " cases"]:
+    """Energy of the logits, -T log sum exp(logits / T) (Liu et al. 2020, NeurIPS, eq. 4).
+
+    It is low where some diagnosis has a high logit. Raises ValueRuleError for a temperature that is not above 0.
+    """
+    if not 0 < temperature < np.inf:
+        raise ValueRuleError(f"temperature {temperature}: it must be a number above 0")
+    scaled = logits.astype(np.float64) / temperature
+    most = scaled.max(axis=1)
+    return -temperature * (most + np.log(np.exp(scaled - most[:, None]).sum(axis=1)))
+
+
+def fit_limit(known: Float[np.ndarray, " cases"], share: float = 0.95) -> float:
+    """The score that at least `share` of known cases do not exceed: what is above it is called unknown.
+
+    Raises ValueRuleError without cases, or for a share outside 0 to 1.
+    """
+    if len(known) == 0:
+        raise ValueRuleError("no known cases to set a limit by; give at least one")
+    if not 0 <= share <= 1:
+        raise ValueRuleError(f"a share of {share} of the known cases; it must be 0 to 1")
+    return float(np.quantile(known, share, method="higher"))
 
 
 def fit_ood(
