@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ import pytest
 from dermoscope.core.taxonomy import ISIC2019
 from dermoscope.data.files import read_scores
 from dermoscope.data.synthetic import draw
-from dermoscope.predict.bundle import Bundle, save
+from dermoscope.predict.bundle import Bundle, load, save
 from dermoscope.predict.predictor import Predictor
 from dermoscope.predict.views import first_views
+from dermoscope.refine.prior import NAMES, estimate_prior
 
 Cli = Callable[..., Any]
 FIELDS = ["image", "probabilities", "prior", "ood", "quality", "warnings", "answer", "reasons"]
@@ -87,7 +89,8 @@ def test_one_image_on_standard_input(bundle_folder: Path, images: list[Path]) ->
 def test_the_table_for_people(run: Cli, images: list[Path], bundle: Bundle) -> None:
     said = run(*images[:2])
     assert said.code == 0
-    for part in (images[0].stem, "most probable", bundle.sha256[:12], "prior: uniform", "not a medical device"):
+    assert "prior: uniform (shifted); bundle" in said.out
+    for part in (images[0].stem, "most probable", bundle.sha256[:12], "not a medical device"):
         assert part in said.out
 
 
@@ -115,13 +118,76 @@ def test_two_files_of_one_name(run: Cli, images: list[Path], tmp_path: Path) -> 
     assert f"these share one: {images[0]} and {other}; rename one of them" in said.err
 
 
-@pytest.mark.parametrize("name", ["calibration", "uniform", "training", "ham10000", "isic2019"])
+@pytest.mark.parametrize("name", ["calibration", "uniform", "training", *NAMES])
 def test_priors_by_name(name: str, run: Cli, images: list[Path], predictor: Predictor) -> None:
     (told,) = json.loads(run(images[0], "--json", "--prior", name).out)
     assert told["prior"] == name
     plain = predictor.refine(predictor.predict([images[0]]), "calibration").values[0]
     same = np.allclose(list(told["probabilities"].values()), plain, rtol=1e-6)
     assert same == (name == "calibration")  # which means no shift
+
+
+def logs(run: Cli, paths: list[Path], *arguments: str) -> np.ndarray:
+    """Logarithms of the probabilities in the JSON, [images, diagnoses]."""
+    told = json.loads(run(*paths, "--json", *arguments).out)
+    return np.log([list(entry["probabilities"].values()) for entry in told])
+
+
+def moved(shifted: np.ndarray, calibrated: np.ndarray) -> np.ndarray:
+    """How far each logarithm went, up to a constant per image."""
+    difference = shifted - calibrated
+    return np.asarray(difference - difference.mean(axis=1, keepdims=True))
+
+
+def test_uniform_moves_logarithms_by_minus_that_of_the_calibration_prior(
+    run: Cli, images: list[Path], predictor: Predictor
+) -> None:
+    expected = -np.log(predictor.bundle.prior("calibration").values)
+    found = moved(logs(run, images[:6], "--prior", "uniform"), logs(run, images[:6], "--prior", "calibration"))
+    np.testing.assert_allclose(found, np.tile(expected - expected.mean(), (6, 1)), atol=1e-9)
+
+
+def test_so_does_the_bundled_model(dermoscope: Cli, images: list[Path]) -> None:
+    if "default" not in {point.name for point in entry_points(group="dermoscope.bundles")}:
+        pytest.skip("no weights are installed: there is no bundled model to ask")
+
+    def ask(*arguments: Any) -> Any:
+        return dermoscope("classify", *arguments)
+
+    expected = -np.log(load("default").prior("calibration").values)
+    few = images[::40]
+    found = moved(logs(ask, few, "--prior", "uniform"), logs(ask, few, "--prior", "calibration"))
+    np.testing.assert_allclose(found, np.tile(expected - expected.mean(), (len(few), 1)), atol=1e-9)
+
+
+def test_a_prior_estimated_from_the_images(run: Cli, images: list[Path], predictor: Predictor) -> None:
+    said = run(*images, "--json", "--views", "1", "--prior", "estimate")
+    assert said.code == 0
+    told = json.loads(said.out)
+    assert {entry["prior"] for entry in told} == {f"estimated from {len(images)} images"}
+    calibrated = predictor.refine(predictor.predict(images, views=1), "calibration")
+    source = predictor.bundle.prior("calibration")
+    found = estimate_prior(calibrated, source)
+    expected = predictor.refine(predictor.predict(images[:1], views=1), found.prior).values[0]
+    np.testing.assert_allclose(list(told[0]["probabilities"].values()), expected, rtol=1e-4)
+    (line,) = [line for line in said.err.splitlines() if line.startswith("dermoscope: ")]
+    assert line.startswith(
+        f"dermoscope: prior estimated from {len(images)} images, 95 % intervals: MEL {found.shares['MEL'].text()}, NV "
+    )
+
+
+def test_a_prior_is_not_estimated_from_few_images(run: Cli, images: list[Path]) -> None:
+    said = run(*images[:3], "--json", "--prior", "estimate")
+    assert (said.code, said.out) == (2, "")
+    assert said.err == (
+        "dermoscope: a prior cannot be estimated from 3 images: give at least 100, or a prior by name or file\n"
+    )
+
+
+def test_only_the_calibration_prior_is_shown_as_calibrated(run: Cli, images: list[Path]) -> None:
+    assert "prior: calibration; bundle" in run(images[0], "--prior", "calibration").out
+    for name in ("uniform", "training"):
+        assert f"prior: {name} (shifted); bundle" in run(images[0], "--prior", name).out
 
 
 def test_a_prior_from_a_file(run: Cli, images: list[Path], bundle: Bundle, tmp_path: Path) -> None:
@@ -140,7 +206,7 @@ def test_a_prior_from_a_file(run: Cli, images: list[Path], bundle: Bundle, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--prior", "vienna"), "no prior 'vienna'; there are calibration, uniform, training, ham10000, isic2019, or"),
+        (("--prior", "vienna"), "no prior 'vienna'; there are calibration, uniform, training, estimate, ham10000"),
         (("--prior", "absent.csv"), "no prior 'absent.csv'; there are calibration"),
         (("--views", "0"), "0 views per image: give 1 to 16"),
         (("--views", "17"), "17 views per image: give 1 to 16"),
@@ -196,7 +262,8 @@ def test_one_image_cold_stays_below_300_mb(bundle: Bundle, tmp_path: Path) -> No
 
     graph = to_onnx(Reader(build("tf_efficientnet_lite0", 8)).eval(), 224)
     assert len(graph) < 20e6
-    shipped = bundle.manifest.model_copy(update={"size": 224, "views": first_views(8)})
+    member = bundle.members[0].model_copy(update={"size": 224})
+    shipped = bundle.manifest.model_copy(update={"members": (member,), "views": first_views(8)})
     save(replace(bundle, manifest=shipped, graph=graph, arrays={}), tmp_path / "lite0")
     (tmp_path / "lesion.jpg").write_bytes(draw(1, "MEL").jpeg())
     command = [sys.executable, "-c", COLD, "classify", "lesion.jpg", "--json", "--bundle", "lite0"]

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from dermoscope.core.probabilities import Prior
-    from dermoscope.predict.predictor import Predictor, Result
+    from dermoscope.core.probabilities import Prior, Probabilities
+    from dermoscope.predict.predictor import Predictor, Result, Wanted
 
 _PRIOR_HELP = (
-    "How common each diagnosis is where you work: calibration (no shift), uniform, training, ham10000, isic2019, or a "
-    "file with a number per diagnosis. Without it the bundle's default applies."
+    "How common each diagnosis is where you work: calibration (no shift), uniform, training, ham10000, bcn20000, "
+    "isic2019, a file with a number per diagnosis, or estimate: from these images, at least 100. Without it the "
+    "bundle's default applies."
 )
 
 
@@ -37,8 +38,8 @@ def classify(
     if as_csv and as_json:
         raise InputError("--csv and --json exclude each other")
     predictor = Predictor.load(bundle)
-    chosen = _prior(prior, predictor)
     sources, names = gather(images, sys.stdin.buffer)
+    chosen = _prior(prior, predictor, len(sources))
     if len(sources) > 1:
         from dermoscope.cli.progress import phases
 
@@ -67,14 +68,30 @@ def _print(results: "list[Result]", predictor: "Predictor", form: str) -> None:
         _print_table(results, predictor)
 
 
-def _prior(text: str | None, predictor: "Predictor") -> "Prior":
+def _prior(text: str | None, predictor: "Predictor", images: int) -> "Wanted":
     from dermoscope.data.priors import read_prior
-    from dermoscope.refine.prior import named_prior
+    from dermoscope.refine.prior import ESTIMATE, check_enough, named_prior
 
+    if text == ESTIMATE:
+        check_enough(images)
+        return lambda calibrated: _estimated(calibrated, predictor)
     if text is None or text in ("calibration", "uniform", "training"):
         return predictor.prior(text)
     path = Path(text)
     return read_prior(path, predictor.taxonomy) if path.is_file() else named_prior(text, predictor.taxonomy)
+
+
+def _estimated(calibrated: "Probabilities", predictor: "Predictor") -> "Prior":
+    """The mix of these images, told on standard error with its intervals."""
+    import sys
+
+    from dermoscope.refine.prior import estimate_prior
+
+    found = estimate_prior(calibrated, predictor.bundle.prior("calibration"))
+    shares = ", ".join(f"{code} {share.text()}" for code, share in found.shares.items())
+    settled = "" if found.converged else f"; not settled after {found.iterations} iterations"
+    print(f"dermoscope: prior {found.prior.name}, 95 % intervals: {shares}{settled}", file=sys.stderr)
+    return found.prior
 
 
 def _print_csv(results: "list[Result]", predictor: "Predictor") -> None:
@@ -116,5 +133,6 @@ def _print_table(results: "list[Result]", predictor: "Predictor") -> None:
         for warning in r.warnings:
             console.print(Text(f"{r.image}: {warning}", "yellow"))
     first = results[0]
-    console.print(Text(f"prior: {first.prior}; bundle {predictor.bundle.sha256[:12]}", "dim"))
+    shown = first.prior if first.prior == "calibration" else f"{first.prior} (shifted)"
+    console.print(Text(f"prior: {shown}; bundle {predictor.bundle.sha256[:12]}", "dim"))
     console.print(Text("Research software: not a medical device, no diagnosis without a physician.", "dim"))

@@ -22,6 +22,8 @@ from dermoscope.refine.decision import decide
 from dermoscope.refine.prior import shift_prior
 
 Progress = Callable[[int, int], None]
+Wanted = str | Prior | Callable[[Probabilities], Prior] | None
+"""A prior, its name in the bundle, None for the default, or what makes one of the calibrated probabilities."""
 Failure = tuple[str, str]
 
 SQUARES = 32
@@ -129,22 +131,26 @@ class Predictor:
         *,
         names: Sequence[str] | None = None,
         views: int | None = None,
-        prior: str | Prior | None = None,
+        prior: Wanted = None,
         progress: Progress | None = None,
     ) -> tuple[list[Result], list[Failure]]:
         """Results of the images that could be read, and (name, message) of those that could not.
 
-        `sources`, `names` and `views` as for `predict`. Raises ValueRuleError for a name that stands twice.
+        `sources`, `names` and `views` as for `predict`, `prior` as for `results`. Raises ValueRuleError for a name that
+        stands twice.
         """
-        target = self.prior(prior)
+        target = prior if callable(prior) else self.prior(prior)
         ids = _names(sources, names)
         failures: list[Failure] = []
         prediction = self._run(list(sources), ids, self.views(views), progress, failures)
         return self.results(prediction, target), failures
 
-    def results(self, prediction: Prediction, prior: str | Prior | None = None) -> list[Result]:
-        """Probabilities under a prior, warnings and answer of every case of a prediction."""
-        target = self.prior(prior)
+    def results(self, prediction: Prediction, prior: Wanted = None) -> list[Result]:
+        """Probabilities under a prior, warnings and answer of every case of a prediction.
+
+        `prior` may be a function of the calibrated probabilities, which estimates the prior from these very cases.
+        """
+        target = prior(self.refine(prediction, "calibration")) if callable(prior) else self.prior(prior)
         shown = self.refine(prediction, target)
         ranks = self._ranks(prediction)
         quality = prediction.quality or ({},) * len(prediction)
