@@ -200,7 +200,7 @@ def _spaced(part: str) -> str:
 def recipes() -> str:
     """`docs/reference/recipes.md` with the settings of a recipe between its marks; the rest is written by hand."""
     text = (ROOT / "docs" / "reference" / "recipes.md").read_text()
-    found = [n for m in ("train.recipes", "train.augment") for n, _ in _definitions(_tree(m))]
+    found = [n for m in ("train.settings", "train.augment") for n, _ in _definitions(_tree(m))]
     settings = [_definition(n) for n in found if isinstance(n, ast.ClassDef) and n.name in ("Recipe", "Augmentation")]
     before, start, rest = text.partition("<!-- settings -->\n")
     _, end, after = rest.partition("<!-- /settings -->")

@@ -64,6 +64,27 @@ def test_what_cannot_be_trained(arguments: tuple[str, ...], message: str, dermos
     assert not (tmp_path / "run").exists()
 
 
+def test_weights_that_cannot_be_had_are_told_before_anything_is_written(
+    dermoscope: Cli, synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("DERMOSCOPE_HOME", str(tmp_path / "home"))
+    arguments = ("--recipe", "quick", "--data", synthetic, "--out", tmp_path / "run")
+    said = dermoscope("train", *arguments, *settings("backbone=test_efficientnet", *TINY[2:]))
+    assert said.code == 2
+    assert "no ImageNet weights of test_efficientnet could be had" in said.err
+    assert "train with --from-scratch" in said.err
+    assert not (tmp_path / "run").exists()
+    said = dermoscope("train", *arguments, *settings("backbone=test_vit", *TINY[2:]), "--from-scratch", "--json")
+    assert said.code == 0, said.err
+    bundle = load(tmp_path / "run" / "chosen")
+    assert bundle.card.recipe["pretrained"] is False
+    assert "ood_centre" in bundle.arrays  # a transformer has an embedding, though no map
+
+
 def test_a_network_that_timm_does_not_know(
     dermoscope: Cli, synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,6 +64,16 @@ def test_without_bounds_only_flips_are_left() -> None:
     assert any(plain)
 
 
+def test_vertical_flips_make_every_flip_a_quarter_of_the_pictures() -> None:
+    centre = PICTURE[:, 10:70]
+    wanted = [centre, centre[:, ::-1], centre[::-1], centre[::-1, ::-1]]
+    bounds = replace(NOTHING, vertical=True)
+    found = [augment(PICTURE, 60, bounds, rng(seed)).astype(int) for seed in range(80)]
+    which = [int(np.argmin([np.abs(f - w).max() for w in wanted])) for f in found]
+    assert max(np.abs(f - wanted[k]).max() for f, k in zip(found, which, strict=True)) <= 2
+    assert min(np.bincount(which, minlength=4)) >= 10
+
+
 def test_colour_without_bounds_is_the_identity() -> None:
     np.testing.assert_allclose(draw_colour(rng(0), NOTHING), np.eye(3, 4), atol=1e-12)
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from dermoscope.core.errors import TrainingError
+from dermoscope.predict.session import Session
 from dermoscope.train import export
 from dermoscope.train.networks import Reader, build
 
@@ -87,6 +88,22 @@ def test_folding_leaves_no_normalisation_and_the_same_outputs(reader: Reader) ->
     assert any(isinstance(layer, nn.BatchNorm2d) for layer in reader.modules())
     for ours, theirs in zip(torch_outputs(folded), torch_outputs(reader), strict=True):
         assert np.abs(ours - theirs).max() < 1e-4 * max(1, np.abs(theirs).max())
+
+
+@pytest.mark.parametrize(("backbone", "outputs"), [("test_resnet", 3), ("test_convnext", 3), ("test_vit", 2)])
+def test_networks_of_other_families(backbone: str, outputs: int) -> None:
+    torch.manual_seed(0)
+    other = settled(Reader(build(backbone, 8, pretrained=False, sizes=(64,))))
+    graph = export.to_onnx(other, 64)
+    session = Session.load(graph)
+    assert session.outputs == frozenset(export.OUTPUTS[:outputs])  # a transformer has tokens, no map
+    logits, embedding, features = session.run(PICTURES, export.OUTPUTS)
+    assert logits is not None
+    assert embedding is not None
+    np.testing.assert_allclose(logits, torch_outputs(other)[0], atol=0.02 * max(1, np.abs(logits).max()))
+    assert (features is None) == (outputs == 2)
+    weight, bias = export.head_weights(other)
+    np.testing.assert_allclose(embedding @ weight.T + bias, logits, atol=1e-3)
 
 
 class Crossed(nn.Module):

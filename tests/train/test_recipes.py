@@ -29,6 +29,8 @@ def test_an_unknown_recipe() -> None:
         ("backbone", "resnet18", "resnet18"),
         ("phases", "2x64,1x96", ((2, 64), (1, 96))),
         ("head", "", ()),
+        ("rates", "1e-4,1e-5", (1e-4, 1e-5)),
+        ("rates", "", ()),
         ("ship", "3x224", ((3, 224),)),
         ("preprocessing", "trim_border, shave=7,pad=mirror", ("trim_border", "shave", "pad=mirror")),
         ("preprocessing", "", ()),
@@ -77,6 +79,8 @@ def test_settings_of_the_augmentation() -> None:
         ("balance", "2", "setting balance=2.0: it must be 0 to 1"),
         ("views", "17", "setting views=17: it must be 1 to 16"),
         ("prior", "vienna", "setting prior='vienna': it must be calibration, uniform or training"),
+        ("rates", "fast", "setting rates='fast': expected something like 1e-4,1e-5"),
+        ("rates", "1e-4,-1", r"setting rates=\(0.0001, -1.0\): it must be numbers above 0, or empty"),
         ("seed", "-1", "setting seed=-1: it must be 0 or more"),
         ("preprocessing", "sharpen", "no preprocessing step 'sharpen'; there are trim_border, shave"),
         ("preprocessing", "shave=200", "step shave: px='200'; it must be 0 to 100"),
@@ -107,3 +111,16 @@ def test_preprocessing_is_told_where_there_is_any() -> None:
     changed = QUICK.with_settings({"preprocessing": "shave"})
     assert json.loads(json.dumps(changed.as_dict()))["preprocessing"] == ["shave"]
     assert [step.name for step in changed.steps] == ["shave"]
+
+
+def test_what_came_later_is_told_where_it_is_used() -> None:
+    assert "rates" not in DEFAULT.as_dict()
+    assert "vertical" not in DEFAULT.as_dict()["augmentation"]
+    changed = DEFAULT.with_settings({"rates": "1e-4", "augmentation.vertical": "true"}).as_dict()
+    assert changed["rates"] == (1e-4,)
+    assert changed["augmentation"]["vertical"] is True
+
+
+def test_the_sides_that_a_network_has_to_take() -> None:
+    assert DEFAULT.sides == (128, 160, 192, 224)
+    assert DEFAULT.with_settings({"size": "256", "phases": "1x64"}).sides == (64, 128, 192, 256)

@@ -9,6 +9,13 @@ if TYPE_CHECKING:
     from dermoscope.predict.bundle import Bundle
 
 
+RecipeName = Annotated[
+    str, typer.Option(help="Name of a recipe: default, quick, or one of a paper (steppan2021/efficientnet-b4, ...).")
+]
+Ship = Annotated[bool, typer.Option(help="After every choice, go on with the same network on training + validation.")]
+FromScratch = Annotated[
+    bool, typer.Option("--from-scratch", help="Without ImageNet weights: the same as --set pretrained=false.")
+]
 SplitFile = Annotated[
     Path | None, typer.Option(help="Roles from a file of `dermoscope data split`, not from the hash of the lesion.")
 ]
@@ -22,13 +29,15 @@ Mlflow = Annotated[
 
 
 def train(
-    recipe: Annotated[str, typer.Option(help="Name of a recipe: default or quick.")] = "default",
+    recipe: Annotated[
+        str,
+        typer.Option(help="Name of a recipe: default, quick, or one of a paper (steppan2021/efficientnet-b4, ...)."),
+    ] = "default",
     data: Annotated[str, typer.Option(help="Name of a data set under DERMOSCOPE_DATA, or a path.")] = "ham10000",
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoint, log and bundle.")] = Path("runs/default"),
-    ship: Annotated[
-        bool, typer.Option(help="After every choice, go on with the same network on training + validation.")
-    ] = False,
+    ship: Ship = False,
     full: Annotated[bool, typer.Option(help="The recipe's longer form, for those with a GPU.")] = False,
+    from_scratch: FromScratch = False,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change a setting: --set rate=5e-4.")] = None,
     split: SplitFile = None,
     start: StartRun = None,
@@ -46,13 +55,16 @@ def train(
     from dermoscope.data.catalog import open_cases
     from dermoscope.data.home import home
     from dermoscope.data.splits import read_split
+    from dermoscope.train.backbones import check_backbone
     from dermoscope.train.distributed import processes
     from dermoscope.train.recipes import recipe as find_recipe
     from dermoscope.train.run import train as run
     from dermoscope.train.tracking import listener
 
-    chosen = find_recipe(recipe)
-    chosen = (chosen.with_full() if full else chosen).with_settings(_pairs(settings or []))
+    given = _pairs(settings or []) | ({"pretrained": "false"} if from_scratch else {})
+    chosen = (find_recipe(recipe).with_full() if full else find_recipe(recipe)).with_settings(given)
+    if start is None and not _begun(out):  # a run that goes on, or is finished, has its weights
+        check_backbone(chosen.backbone, pretrained=chosen.pretrained)
     more: dict[str, Any] = {"split": read_split(split) if split else None, "listener": listener(mlflow), "ship": ship}
     more["start"] = start
     cases, described = open_cases(data)
@@ -62,6 +74,12 @@ def train(
         bundle = run(chosen, cases, out, cache=home() / "cache", data_use=described, progress=progress, **more)
     if first:
         _tell(out, "bundle" if ship and chosen.ship else "chosen", bundle, as_json)
+
+
+def _begun(out: Path) -> bool:
+    from dermoscope.train.checkpoint import CHECKPOINT
+
+    return (out / "chosen").exists() or (out / "chosen-run" / CHECKPOINT).exists()
 
 
 def _needed() -> None:
@@ -97,7 +115,7 @@ def _tell(out: Path, folder: str, bundle: "Bundle", as_json: bool) -> None:
         recipe = bundle.card.recipe.get("name")
         print(json.dumps({"bundle": str(where), "sha256": bundle.sha256, "recipe": recipe, "validation": validation}))
         return
-    print(f"bundle {where} ({len(bundle.graph) / 1e6:.1f} MB, {bundle.sha256[:12]})")
+    print(f"bundle {where} ({sum(map(len, bundle.graphs.values())) / 1e6:.1f} MB, {bundle.sha256[:12]})")
     for name, label in SHOWN:
         if figures and name in figures[0].estimates:
             e = figures[0].get(name)

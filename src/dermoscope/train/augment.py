@@ -24,7 +24,8 @@ class Augmentation:
 
     `angle`, `shear` in degrees; `shift` and `cutout` as shares of the side; `brightness`, `contrast`, `saturation`,
     `gain` (per channel) as relative changes; `hue` in degrees; `resolution` is the lowest share of the input size that
-    detail is reduced to, `jpeg` the lowest quality; the `_p` fields are probabilities.
+    detail is reduced to, `jpeg` the lowest quality; the `_p` fields are probabilities. Left and right are exchanged in
+    half of the pictures, with `vertical` also top and bottom (an `angle` of 180 makes that needless).
 
     Raises RecipeError, naming the setting, for a bound that cannot be drawn within.
     """
@@ -45,6 +46,7 @@ class Augmentation:
     resolution_p: float = 0.35
     jpeg: int = 35
     jpeg_p: float = 0.2
+    vertical: bool = False
 
     def __post_init__(self) -> None:
         shares = ("cutout_p", "resolution_p", "jpeg_p", "brightness", "contrast", "saturation", "gain")
@@ -68,11 +70,12 @@ def draw_matrix(
     """A random framing of a picture: rotation, flip, zoom, aspect, shear and translation as one matrix."""
     low, high = np.log(bounds.zoom)
     stretch = math.log(bounds.aspect)
+    over = 180.0 if bounds.vertical and rng.random() < 0.5 else 0.0  # with the flip below: every flip a quarter
     return frame_matrix(
         shape,
         size,
         zoom=math.exp(rng.uniform(low, high)),
-        angle=rng.uniform(-bounds.angle, bounds.angle),
+        angle=over + rng.uniform(-bounds.angle, bounds.angle),
         flip=bool(rng.random() < 0.5),
         aspect=math.exp(rng.uniform(-stretch, stretch)),
         shear=rng.uniform(-bounds.shear, bounds.shear),

@@ -77,7 +77,8 @@ def stages(recipe: Recipe) -> list[Stage]:
     """Head first, then all layers, then averaging (where the recipe has epochs for them): watched on validation."""
     plan = [
         Stage("head", recipe.head, recipe.head_rate, head_only=True),
-        Stage("all layers", recipe.phases, recipe.rate),
+        *(Stage(f"all layers at {rate:g}", recipe.phases, rate) for rate in recipe.rates),
+        *([] if recipe.rates else [Stage("all layers", recipe.phases, recipe.rate)]),
         Stage("averaging", recipe.average, recipe.average_rate, mixup=recipe.mixup, equal_average=True),
     ]
     return [stage for stage in plan if stage.phases]
@@ -187,7 +188,8 @@ def _begin(
     set_seed(recipe.seed)
     if start is None:
         pretrained = recipe.pretrained and saved is None
-        start = Reader(build(recipe.backbone, len(data.cases.taxonomy), pretrained=pretrained, dropout=recipe.dropout))
+        more: dict[str, Any] = {"dropout": recipe.dropout, "sizes": recipe.sides}
+        start = Reader(build(recipe.backbone, len(data.cases.taxonomy), pretrained=pretrained, **more))
     reader = copy.deepcopy(start).to(accelerator.device, memory_format=torch.channels_last)
     averaged = _averaged(reader, recipe)
     if saved is not None:

@@ -23,7 +23,8 @@ def fit_probe(recipe: Recipe, data: TrainingPictures, cache: Path, progress: Pro
     Raises TrainingError when the loss is no longer a number.
     """
     torch.manual_seed(recipe.seed)
-    reader = Reader(build(recipe.backbone, len(data.cases.taxonomy), pretrained=recipe.pretrained)).eval()
+    network = build(recipe.backbone, len(data.cases.taxonomy), pretrained=recipe.pretrained, sizes=(recipe.size,))
+    reader = Reader(network).eval()
     views = [_embeddings(reader, recipe, data, cache, flip, progress) for flip in (False, True)]
     features = torch.from_numpy(np.stack(views))
     labels = torch.tensor(data.labels)  # a copy: a case set lends its labels read-only
