@@ -7,6 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from dermoscope.predict.bundle import Bundle
+    from dermoscope.train.settings import Recipe
 
 
 RecipeName = Annotated[
@@ -16,6 +17,7 @@ Ship = Annotated[bool, typer.Option(help="After every choice, go on with the sam
 FromScratch = Annotated[
     bool, typer.Option("--from-scratch", help="Without ImageNet weights: the same as --set pretrained=false.")
 ]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="Change a setting: --set rate=5e-4.")]
 SplitFile = Annotated[
     Path | None, typer.Option(help="Roles from a file of `dermoscope data split`, not from the hash of the lesion.")
 ]
@@ -38,7 +40,7 @@ def train(
     ship: Ship = False,
     full: Annotated[bool, typer.Option(help="The recipe's longer form, for those with a GPU.")] = False,
     from_scratch: FromScratch = False,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="Change a setting: --set rate=5e-4.")] = None,
+    settings: Settings = None,
     split: SplitFile = None,
     start: StartRun = None,
     mlflow: Mlflow = None,
@@ -55,31 +57,36 @@ def train(
     from dermoscope.data.catalog import open_cases
     from dermoscope.data.home import home
     from dermoscope.data.splits import read_split
-    from dermoscope.train.backbones import check_backbone
     from dermoscope.train.distributed import processes
-    from dermoscope.train.recipes import recipe as find_recipe
     from dermoscope.train.run import train as run
     from dermoscope.train.tracking import listener
 
-    given = _pairs(settings or []) | ({"pretrained": "false"} if from_scratch else {})
-    chosen = (find_recipe(recipe).with_full() if full else find_recipe(recipe)).with_settings(given)
-    if start is None and not _begun(out):  # a run that goes on, or is finished, has its weights
-        check_backbone(chosen.backbone, pretrained=chosen.pretrained)
-    more: dict[str, Any] = {"split": read_split(split) if split else None, "listener": listener(mlflow), "ship": ship}
-    more["start"] = start
+    chosen = _recipe(recipe, full, _pairs(settings or []) | ({"pretrained": "false"} if from_scratch else {}))
+    if start is None:
+        _check_weights(chosen, out)
+    roles = read_split(split) if split else None
     cases, described = open_cases(data)
+    more: dict[str, Any] = {"split": roles, "listener": listener(mlflow), "ship": ship, "start": start}
+    more |= {"cache": home() / "cache", "data_use": {**described, "given": data}}
     first: bool = processes().is_main_process
     with phases() if first else nullcontext() as progress:
-        described = {**described, "given": data}
-        bundle = run(chosen, cases, out, cache=home() / "cache", data_use=described, progress=progress, **more)
+        bundle = run(chosen, cases, out, progress=progress, **more)
     if first:
         _tell(out, "bundle" if ship and chosen.ship else "chosen", bundle, as_json)
 
 
-def _begun(out: Path) -> bool:
+def _recipe(name: str, full: bool, settings: dict[str, str]) -> "Recipe":
+    from dermoscope.train.recipes import recipe
+
+    return (recipe(name).with_full() if full else recipe(name)).with_settings(settings)
+
+
+def _check_weights(recipe: "Recipe", out: Path) -> None:
+    from dermoscope.train.backbones import check_backbone
     from dermoscope.train.checkpoint import CHECKPOINT
 
-    return (out / "chosen").exists() or (out / "chosen-run" / CHECKPOINT).exists()
+    if not (out / "chosen").exists() and not (out / "chosen-run" / CHECKPOINT).exists():  # else it has its weights
+        check_backbone(recipe.backbone, pretrained=recipe.pretrained)
 
 
 def _needed() -> None:
