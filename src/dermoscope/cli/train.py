@@ -62,8 +62,7 @@ def train(
     from dermoscope.train.tracking import listener
 
     chosen = _recipe(recipe, full, _pairs(settings or []) | ({"pretrained": "false"} if from_scratch else {}))
-    if start is None:
-        _check_weights(chosen, out)
+    _check_weights(chosen, out, start)
     roles = read_split(split) if split else None
     cases, described = open_cases(data)
     more: dict[str, Any] = {"split": roles, "listener": listener(mlflow), "ship": ship, "start": start}
@@ -81,11 +80,12 @@ def _recipe(name: str, full: bool, settings: dict[str, str]) -> "Recipe":
     return (recipe(name).with_full() if full else recipe(name)).with_settings(settings)
 
 
-def _check_weights(recipe: "Recipe", out: Path) -> None:
+def _check_weights(recipe: "Recipe", out: Path, start: Path | None) -> None:
     from dermoscope.train.backbones import check_backbone
     from dermoscope.train.checkpoint import CHECKPOINT
 
-    if not (out / "chosen").exists() and not (out / "chosen-run" / CHECKPOINT).exists():  # else it has its weights
+    has_them = start is not None or (out / "chosen").exists() or (out / "chosen-run" / CHECKPOINT).exists()
+    if not has_them:
         check_backbone(recipe.backbone, pretrained=recipe.pretrained)
 
 
