@@ -29,7 +29,7 @@ def test_info_as_json(dermoscope: Cli, bundle_folder: Path, bundle: Bundle) -> N
     told = json.loads(dermoscope("bundle", "info", bundle_folder, "--json").out)
     assert list(told) == ["sha256", "manifest", "card"]
     assert told["sha256"] == bundle.sha256
-    assert told["manifest"]["format"] == 1
+    assert told["manifest"]["format"] == 2
     assert told["manifest"]["diagnoses"][0] == ["MEL", "melanoma", "malignant"]
     assert told["card"]["data"][0]["roles"] == ["training"]
 

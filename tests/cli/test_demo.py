@@ -16,7 +16,9 @@ from dermoscope.core.card import Card
 from dermoscope.core.errors import DermoscopeError
 from dermoscope.core.taxonomy import ISIC2019
 from dermoscope.data.synthetic import draw
-from dermoscope.predict.bundle import FORMAT, Bundle, Manifest, save
+from dermoscope.predict.bundle import Bundle, save
+from dermoscope.predict.manifest import FORMAT, Manifest, Member
+from dermoscope.refine.calibrate import Scaling, calibration_as_dict
 from dermoscope.report.html import NOTICE
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: no tiny bundle can be made")
@@ -60,25 +62,16 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         name="mean-color",
         taxonomy=ISIC2019.name,
         diagnoses=tuple((d.code, d.name, d.group) for d in ISIC2019.diagnoses),
-        size=SIZE,
+        members=(Member(name="colour", file="model.onnx", size=SIZE),),
         views=({"zoom": 1.0},),
-        temperature=1.0,
-        bias=(0.0,) * 8,
+        calibration=calibration_as_dict(Scaling.identity(8)),
         calibration_prior=(0.125,) * 8,
         training_counts=(10,) * 8,
         decision={"codes": ("MEL", "BCC", "AK", "SCC"), "refer_at": 0.5, "sensitivity": 0.9, "smallest_side": 64},
         files={},
     )
     card = Card(name="mean colour", summary="for tests", licence="Apache-2.0", intended_use="tests")
-    save(
-        Bundle(
-            manifest,
-            mean_color_graph(),
-            {"head_weight": np.zeros((8, 3), np.float32), "head_bias": np.zeros(8, np.float32)},
-            card,
-        ),
-        folder,
-    )
+    save(Bundle(manifest, {"model.onnx": mean_color_graph()}, {}, card), folder)
     return folder
 
 

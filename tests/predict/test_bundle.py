@@ -19,6 +19,8 @@ import pytest
 from dermoscope.core.errors import BundleError
 from dermoscope.predict import bundle as bundles
 from dermoscope.predict.bundle import Bundle, find, head_weights, load, save
+from dermoscope.predict.predictor import Predictor
+from dermoscope.refine.calibrate import calibration_as_dict
 
 
 @pytest.fixture
@@ -46,13 +48,13 @@ def test_what_is_written_is_read_back(bundle: Bundle, tmp_path: Path) -> None:
     written = save(bundle, tmp_path / "deep" / "again")
     found = load(tmp_path / "deep" / "again")
     assert found.manifest == written.manifest == bundle.manifest
-    assert found.graph == bundle.graph
+    assert found.graphs == bundle.graphs
     assert found.card == bundle.card
     assert found.arrays.keys() == bundle.arrays.keys()
     for name, array in bundle.arrays.items():
         np.testing.assert_array_equal(found.arrays[name], array)
     assert found.sha256 == written.sha256 == bundle.sha256
-    assert found.calibration.temperature == bundle.manifest.temperature
+    assert calibration_as_dict(found.pipeline.calibration) == bundle.manifest.calibration
     assert sorted(p.name for p in (tmp_path / "deep").iterdir()) == ["again"]
 
 
@@ -60,9 +62,10 @@ def test_the_hash_is_that_of_the_model_and_not_of_its_card(bundle: Bundle, tmp_p
     other_card = replace(bundle, card=bundle.card.model_copy(update={"summary": "measured since"}))
     assert save(other_card, tmp_path / "card").sha256 == bundle.sha256
     assert load(tmp_path / "card").card.summary == "measured since"
-    warmer = replace(bundle, manifest=bundle.manifest.model_copy(update={"temperature": 1.5}))
+    warm = bundle.members[0].model_copy(update={"temperature": 1.5})
+    warmer = replace(bundle, manifest=bundle.manifest.model_copy(update={"members": (warm,)}))
     assert save(warmer, tmp_path / "warmer").sha256 != bundle.sha256
-    heavier = replace(bundle, arrays={**bundle.arrays, "head_bias": bundle.arrays["head_bias"] + 1})
+    heavier = replace(bundle, arrays={**bundle.arrays, "quick.head_bias": head_weights(bundle)[1] + 1})
     assert save(heavier, tmp_path / "heavier").sha256 != bundle.sha256
 
 
@@ -75,12 +78,47 @@ def test_priors_by_name(bundle: Bundle) -> None:
         bundle.prior("vienna")
 
 
+def as_format_1(folder: Path, temperature: float, bias: list[float]) -> str:
+    """Write a bundle's manifest as the first format had it; returns the identity that it had then."""
+    raw = json.loads((folder / "bundle.json").read_text())
+    member = raw.pop("members")[0]
+    for name in ("calibration", "mean", "served", "known_as"):
+        raw.pop(name)
+    raw |= {"format": 1, "size": member["size"], "temperature": temperature, "bias": bias}
+    with np.load(folder / "arrays.npz") as arrays:
+        held = {name.removeprefix("quick."): arrays[name] for name in arrays.files}
+    np.savez_compressed(folder / "arrays.npz", **held)
+    raw["files"]["arrays.npz"] = hashlib.sha256((folder / "arrays.npz").read_bytes()).hexdigest()
+    (folder / "bundle.json").write_text(json.dumps(raw))
+    raw["files"].pop("card.json")
+    return hashlib.sha256(json.dumps(raw, sort_keys=True).encode()).hexdigest()
+
+
+def test_the_first_format_is_read_and_says_what_it_said(copy: Path, images: list[Path], tmp_path: Path) -> None:
+    bias = [0.3, -0.3, 0.1, -0.1, 0.0, 0.2, -0.2, 0.0]
+    was = as_format_1(copy, 0.8, bias)
+    found = load(copy)
+    assert found.sha256 == was
+    predictor = Predictor.load(found)
+    prediction = predictor.predict(images[:2])
+    z = prediction.logits.astype(float) / 0.8 + bias
+    before = (np.exp(z) / np.exp(z).sum(axis=2, keepdims=True)).mean(axis=1)
+    np.testing.assert_allclose(predictor.refine(prediction, "calibration").values, before, rtol=1e-6)
+    assert head_weights(found)[0].shape[0] == 8
+    # written again it is of the new format and still the same model, until something of it changes
+    save(found, tmp_path / "new")
+    assert json.loads((tmp_path / "new/bundle.json").read_text())["format"] == 2
+    assert load(tmp_path / "new").sha256 == was
+    other = replace(found, manifest=found.manifest.model_copy(update={"default_prior": "training"}))
+    assert save(other, tmp_path / "other").sha256 != was
+
+
 def test_head_weights(bundle: Bundle) -> None:
     weight, bias = head_weights(bundle)
     assert weight.shape[0] == bias.shape[0] == 8
     bare = replace(bundle, arrays={})
     assert bare.ood is None
-    with pytest.raises(BundleError, match="bundle 'quick' holds no head weights"):
+    with pytest.raises(BundleError, match="bundle 'quick' holds no head weights of 'quick'"):
         head_weights(bare)
 
 
@@ -107,11 +145,25 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "binary manifest": (lambda f: (f / "bundle.json").write_bytes(b"\xff\xfe\x00"), "bundle.json is not JSON"),
     "missing manifest": (lambda f: (f / "bundle.json").unlink(), "is not a bundle: it has no bundle.json"),
     "other format": (
-        lambda f: edit(f, lambda m: m.update(format=2)),
-        "bundle format 2; this version of dermoscope reads format 1: install the version that fits the bundle",
+        lambda f: edit(f, lambda m: m.update(format=3)),
+        "bundle format 3; this version of dermoscope reads 1, 2: install the version that fits the bundle",
     ),
     "unknown field": (lambda f: edit(f, lambda m: m.update(magic=1)), "is not a bundle manifest: magic: Extra inputs"),
-    "missing field": (lambda f: edit(f, lambda m: m.pop("size")), "is not a bundle manifest: size: Field required"),
+    "missing field": (lambda f: edit(f, lambda m: m.pop("calibration")), "manifest: calibration: Field required"),
+    "no member": (lambda f: edit(f, lambda m: m.update(members=[])), "is not a bundle manifest: members: Tuple should"),
+    "a member twice": (
+        lambda f: edit(f, lambda m: m.update(members=m["members"] * 2)),
+        "is not a bundle manifest: members: Value error, two members have the same name",
+    ),
+    "a step that does not exist": (
+        lambda f: edit(f, lambda m: m["members"][0].update(preprocessing=[{"name": "polish", "parameters": {}}])),
+        "Value error, no preprocessing step 'polish'",
+    ),
+    "a member without its file": (
+        lambda f: edit(f, lambda m: m["members"][0].update(file="other.onnx")),
+        "bundle.json does not list other.onnx",
+    ),
+    "kind of mean": (lambda f: edit(f, lambda m: m.update(mean="harmonic")), "no mean is called 'harmonic'"),
     "no views": (lambda f: edit(f, lambda m: m.update(views=[])), "is not a bundle manifest: views: Tuple should have"),
     "unlisted file": (lambda f: edit(f, lambda m: m["files"].pop("card.json")), "does not list card.json"),
     "traversal": (
@@ -129,12 +181,12 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "pickled array": (lambda f: put(f, "arrays.npz", _npz(x=np.array([{}], object))), "does not hold arrays"),
     "no card": (lambda f: put(f, "card.json", b'{"name": 3}'), "card.json is not a model card: name: "),
     "temperature": (
-        lambda f: edit(f, lambda m: m.update(temperature=0)),
-        "the parts of the bundle do not fit together: temperature 0.0 is not above 0",
+        lambda f: edit(f, lambda m: m["calibration"]["scale"].__setitem__(0, 0)),
+        "the parts of the bundle do not fit together: a calibration scale is not above 0",
     ),
     "one bias": (
-        lambda f: edit(f, lambda m: m.update(bias=[0.0])),
-        "the parts of the bundle do not fit together: 1 biases for 8 diagnoses",
+        lambda f: edit(f, lambda m: m["members"][0].update(bias=[0.0])),
+        "the parts of the bundle do not fit together: 1 biases for the 8 diagnoses of isic2019",
     ),
     "prior": (lambda f: edit(f, lambda m: m.update(calibration_prior=[1.0])), "prior 'calibration': 1 shares for 8"),
     "default prior": (lambda f: edit(f, lambda m: m.update(default_prior="mine")), "the bundle knows no prior 'mine'"),
@@ -142,7 +194,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "threshold": (lambda f: edit(f, lambda m: m["decision"].update(refer_at="high")), "refer_at: Input should be a"),
     "code": (lambda f: edit(f, lambda m: m["decision"].update(codes=["XYZ"])), "'XYZ' is not a diagnosis of isic2019"),
     "head": (
-        lambda f: put(f, "arrays.npz", _npz(head_weight=np.zeros((3, 4)), head_bias=np.zeros(3))),
+        lambda f: put(f, "arrays.npz", _npz(**{"quick.head_weight": np.zeros((3, 4)), "quick.head_bias": np.zeros(3)})),
         "head weights (3, 4) for 8 diagnoses",
     ),
     "half of the statistics": (

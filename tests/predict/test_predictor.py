@@ -14,7 +14,7 @@ from PIL import Image
 from dermoscope.core.cases import Case, CaseSet
 from dermoscope.core.errors import BundleError, ImageError, InputError, ValueRuleError
 from dermoscope.core.prediction import Prediction
-from dermoscope.core.probabilities import Prior
+from dermoscope.core.probabilities import Prior, Probabilities
 from dermoscope.core.taxonomy import ISIC2018, ISIC2019
 from dermoscope.data.images import read_image
 from dermoscope.predict.bundle import Bundle
@@ -79,10 +79,10 @@ def test_eight_threads_get_what_one_gets(predictor: Predictor, images: list[Path
 def test_views_are_averaged_after_the_softmax(predictor: Predictor, images: list[Path]) -> None:
     found = predictor.predict(images[:2], views=3)
     assert found.logits.shape == (2, 3, 8)
-    calibrated = predictor.bundle.calibration
-    z = found.logits.astype(float) / calibrated.temperature + calibrated.bias
-    softmax = np.exp(z) / np.exp(z).sum(axis=2, keepdims=True)
-    np.testing.assert_allclose(predictor.refine(found, "calibration").values, softmax.mean(axis=1), rtol=1e-6)
+    z = found.logits.astype(float)
+    mean = Probabilities(found.ids, ISIC2019, (np.exp(z) / np.exp(z).sum(axis=2, keepdims=True)).mean(axis=1))
+    expected = predictor.bundle.pipeline.calibration.apply(mean).values
+    np.testing.assert_allclose(predictor.refine(found, "calibration").values, expected, rtol=1e-6)
     assert predictor.predict(images[:1]).logits.shape[1] == 4  # the bundle's own number
     with pytest.raises(InputError, match="99 views per image: give 1 to 16"):
         predictor.predict(images[:1], views=99)

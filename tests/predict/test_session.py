@@ -23,7 +23,7 @@ def graph(output: str, kind: int = TensorProto.UINT8, shape: tuple[object, ...] 
 
 
 def test_outputs_in_the_order_asked_for(bundle: Bundle) -> None:
-    session = Session.load(bundle.graph, threads=1)
+    session = Session.load(bundle.graphs["model.onnx"], threads=1)
     pictures = np.zeros((2, 64, 64, 3), np.uint8)
     features, nothing, logits = session.run(pictures, ("features", "attention", "logits"))
     assert nothing is None
@@ -40,8 +40,9 @@ def test_a_graph_that_cannot_be_read(broken: bytes) -> None:
 
 
 def test_a_cut_graph(bundle: Bundle) -> None:
+    graph = bundle.graphs["model.onnx"]
     with pytest.raises(BundleError, match="the model of the bundle cannot be loaded: "):
-        Session.load(bundle.graph[: len(bundle.graph) // 2])
+        Session.load(graph[: len(graph) // 2])
 
 
 def test_a_graph_without_logits() -> None:
@@ -58,5 +59,9 @@ def test_a_graph_that_reads_something_else(kind: int, shape: tuple[object, ...])
 
 
 def test_threads_are_limited(bundle: Bundle) -> None:
-    assert Session.load(bundle.graph, 1).inner.get_session_options().intra_op_num_threads == 1
-    assert Session.load(bundle.graph).inner.get_session_options().intra_op_num_threads == usable_cores() >= 1
+    assert Session.load(bundle.graphs["model.onnx"], 1).inner.get_session_options().intra_op_num_threads == 1
+    assert (
+        Session.load(bundle.graphs["model.onnx"]).inner.get_session_options().intra_op_num_threads
+        == usable_cores()
+        >= 1
+    )

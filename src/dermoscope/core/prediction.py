@@ -1,8 +1,8 @@
 """What a bundle says of images before and after refinement: `Prediction` and `Answer`."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -19,9 +19,10 @@ AnswerKind = Literal["refer", "low_concern", "cannot_assess"]
 class Prediction:
     """Raw output of a model on a number of images.
 
-    `logits` is [cases, views, diagnoses]; `embedding` is [cases, features] of the first view (so that the number of
-    views does not matter) or None where the model gives none; `quality` holds one mapping of named figures per case
-    (`width` and `height` in px of the original).
+    `logits` is [cases, views, diagnoses], the views of every member one after the other; `members` names the member of
+    each view (empty: there is one). `embedding` is [cases, features] of the first member's first view (so that the
+    number of views does not matter) or None where the model gives none; `quality` holds one mapping of named figures
+    per case (`width` and `height` in px of the original).
 
     The arrays are copied and read-only.
 
@@ -33,6 +34,7 @@ class Prediction:
     logits: Float[np.ndarray, "cases views diagnoses"]
     embedding: Float[np.ndarray, "cases features"] | None = None
     quality: tuple[Mapping[str, float], ...] = ()
+    members: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ids", tuple(self.ids))
@@ -44,6 +46,8 @@ class Prediction:
         cases, views, diagnoses = self.logits.shape
         if (cases, diagnoses) != (len(self.ids), len(self.taxonomy)) or (views == 0 and cases):
             raise ValueRuleError(f"logits {self.logits.shape} do not fit {len(self.ids)} ids x {len(self.taxonomy)}")
+        if len(self.members) not in (0, views):
+            raise ValueRuleError(f"members of {len(self.members)} views for {views} views")
         twice = [i for i, n in Counter(self.ids).items() if n > 1]
         if twice:
             raise ValueRuleError(f"ids stand more than once: {some(twice)}")
@@ -68,6 +72,22 @@ class Prediction:
         z = np.exp(z - z.max(axis=2, keepdims=True))
         mean = (z / z.sum(axis=2, keepdims=True)).mean(axis=1)
         return Probabilities(self.ids, self.taxonomy, mean / mean.sum(axis=1, keepdims=True))
+
+    def by_member(self) -> Mapping[str, "Prediction"]:
+        """What each member says alone, in order of first appearance; one without a name where none is named."""
+        if not self.members:
+            return {"": self}
+        columns = {name: [k for k, m in enumerate(self.members) if m == name] for name in dict.fromkeys(self.members)}
+        return {name: self._columns(own) for name, own in columns.items()}
+
+    def first_views(self, count: int) -> "Prediction":
+        """The same with at most the first `count` views of every member."""
+        names = self.members or ("",) * self.logits.shape[1]
+        return self._columns([k for k, name in enumerate(names) if names[:k].count(name) < count])
+
+    def _columns(self, kept: Sequence[int]) -> "Prediction":
+        members = tuple(self.members[k] for k in kept) if self.members else ()
+        return replace(self, logits=self.logits[:, list(kept)], members=members)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """The bundle: a folder that holds a trained model and everything that turns its output into an answer.
 
-bundle.json   manifest: format, taxonomy, preprocessing, views, calibration, priors, decision, a SHA-256 per file
-model.onnx    graph: pictures uint8 [n, size, size, 3] -> logits, embedding, features
+bundle.json   manifest: members, taxonomy, views, calibration, priors, decision, a SHA-256 per file
+model.onnx    graph: pictures uint8 [n, size, size, 3] -> logits, embedding, features; one file per member
 arrays.npz    head weights and out-of-distribution statistics
 card.json     the model card
+
+`manifest.py` says what the manifest holds, and reads the format that came before.
 """
 
 import hashlib
@@ -14,68 +16,47 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from dermoscope.core.card import Card
 from dermoscope.core.errors import BundleError, ValueRuleError, some
+from dermoscope.core.prediction import Prediction
 from dermoscope.core.probabilities import Prior
-from dermoscope.core.taxonomy import Diagnosis, Group, Taxonomy
-from dermoscope.refine.calibrate import Calibration
+from dermoscope.core.taxonomy import Diagnosis, Taxonomy
+from dermoscope.predict.manifest import READ, Manifest, Member, from_format_1, identity, upgraded
+from dermoscope.refine.calibrate import calibration_from_dict
 from dermoscope.refine.decision import DecisionRule
 from dermoscope.refine.ood import OutOfDistribution
+from dermoscope.refine.pipeline import MemberRule, Pipeline
 
-FORMAT = 1
 MODEL, ARRAYS, CARD, MANIFEST = "model.onnx", "arrays.npz", "card.json", "bundle.json"
 _AGAIN = "install or train the bundle again"
-
-
-class Manifest(BaseModel):
-    """What `bundle.json` says. Numbers are in the taxonomy's order."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    format: int
-    name: str
-    taxonomy: str
-    diagnoses: tuple[tuple[str, str, Group], ...]
-    size: int = Field(gt=0, description="side of the input square in px")
-    views: tuple[dict[str, float], ...] = Field(min_length=1, description="framings whose mean is the answer")
-    temperature: float
-    bias: tuple[float, ...]
-    calibration_prior: tuple[float, ...]
-    training_counts: tuple[int, ...]
-    default_prior: str = "calibration"
-    decision: dict[str, Any]
-    files: dict[str, str]
 
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
     """A verified bundle in memory.
 
-    `graph` is the ONNX file's content; `arrays` holds `head_weight` [d, e], `head_bias` [d] and the statistics
-    `ood_*` where the bundle has them.
+    `graphs` maps the file of each member to its content. `arrays` holds the statistics `ood_*` where the bundle has
+    them, and for each member `NAME.head_weight` [d, e] and `NAME.head_bias` [d] (in the first format without a name).
     """
 
     manifest: Manifest
-    graph: bytes
+    graphs: Mapping[str, bytes]
     arrays: Mapping[str, np.ndarray]
     card: Card
 
     @cached_property
     def sha256(self) -> str:
         """Identity of the model: hash of the manifest without its card (whose figures are measured afterwards)."""
-        content = self.manifest.model_dump(mode="json")
-        content["files"] = {k: v for k, v in content["files"].items() if k != CARD}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        return identity(self.manifest, without=CARD)
 
     @cached_property
     def taxonomy(self) -> Taxonomy:
@@ -87,9 +68,18 @@ class Bundle:
         )
 
     @cached_property
-    def calibration(self) -> Calibration:
-        """What is applied to logits."""
-        return Calibration(self.manifest.temperature, np.array(self.manifest.bias))
+    def pipeline(self) -> Pipeline:
+        """What turns logits into probabilities."""
+        rules = {
+            m.name: MemberRule(m.weight, m.temperature, np.array(m.bias) if m.bias else None) for m in self.members
+        }
+        calibration = calibration_from_dict(self.manifest.calibration)
+        return Pipeline(rules, self.manifest.mean, calibration, self.prior("calibration"))
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The networks, at least one."""
+        return self.manifest.members
 
     @cached_property
     def decision(self) -> DecisionRule:
@@ -102,6 +92,14 @@ class Bundle:
         if "ood_centre" not in self.arrays:
             return None
         return OutOfDistribution(*(self.arrays[f"ood_{k}"] for k in ("centre", "projection", "means", "quantiles")))
+
+    def check_served(self) -> None:
+        """Raise BundleError for a bundle that gives no answers before it has been calibrated here."""
+        if not self.manifest.served:
+            raise BundleError(
+                f"bundle {self.manifest.name!r} has not been calibrated here, and its numbers mean nothing until then: "
+                "`dermoscope bundle calibrate BUNDLE --data NAME`"
+            )
 
     def prior(self, name: str) -> Prior:
         """`calibration`, `uniform` or `training`. Raises BundleError for another name."""
@@ -142,7 +140,7 @@ def load(name_or_path: str | Path = "default") -> Bundle:
     folder = find(name_or_path)
     manifest = _manifest(folder)
     content = {name: _verified(folder, name, expected) for name, expected in manifest.files.items()}
-    lacking = {MODEL, ARRAYS, CARD} - set(content)
+    lacking = {ARRAYS, CARD, *(m.file for m in manifest.members)} - set(content)
     if lacking:
         raise BundleError(f"{folder / MANIFEST} does not list {some(sorted(lacking))}; {_AGAIN}")
     try:
@@ -154,7 +152,9 @@ def load(name_or_path: str | Path = "default") -> Bundle:
         card = Card.model_validate_json(content[CARD])
     except ValidationError as error:
         raise BundleError(f"{folder / CARD} is not a model card: {_first(error)}; {_AGAIN}") from None
-    bundle = Bundle(manifest, content[MODEL], held, card)
+    if manifest.format == 1:
+        manifest = upgraded(manifest)
+    bundle = Bundle(manifest, {m.file: content[m.file] for m in manifest.members}, held, card)
     try:
         _check(bundle)
     except (ValueRuleError, TypeError, KeyError, IndexError, ValidationError) as error:
@@ -183,16 +183,22 @@ def _check(bundle: Bundle) -> None:
     for prior in ("calibration", "training", bundle.manifest.default_prior):
         bundle.prior(prior)
     diagnoses = len(bundle.taxonomy)
-    if bundle.calibration.bias.shape != (diagnoses,):
-        raise ValueRuleError(f"{len(bundle.manifest.bias)} biases for {diagnoses} diagnoses")
+    nothing = Prediction((), bundle.taxonomy, np.zeros((0, len(bundle.members), diagnoses)), members=_names(bundle))
+    bundle.pipeline.calibrated(nothing)
     for code in bundle.decision.codes:
         bundle.taxonomy.index(code)
     ood = bundle.ood
     if ood is not None and ood.projection.shape != (len(ood.centre), ood.means.shape[1]):
         raise ValueRuleError(f"out-of-distribution arrays {ood.centre.shape}, {ood.projection.shape} do not match")
-    head = bundle.arrays.get("head_weight")
-    if head is not None and (head.shape[0], *bundle.arrays["head_bias"].shape) != (diagnoses, diagnoses):
-        raise ValueRuleError(f"head weights {head.shape} for {diagnoses} diagnoses")
+    for key, weight in bundle.arrays.items():
+        if key.endswith("head_weight"):
+            bias = bundle.arrays[key.replace("weight", "bias")]
+            if (weight.shape[0], *bias.shape) != (diagnoses, diagnoses):
+                raise ValueRuleError(f"head weights {weight.shape} for {diagnoses} diagnoses")
+
+
+def _names(bundle: Bundle) -> tuple[str, ...]:
+    return tuple(m.name for m in bundle.members)
 
 
 def _manifest(folder: Path) -> Manifest:
@@ -203,16 +209,17 @@ def _manifest(folder: Path) -> Manifest:
         raise BundleError(f"{folder} is not a bundle: {MANIFEST} cannot be read ({error.strerror}); {_AGAIN}") from None
     except ValueError as error:
         raise BundleError(f"{path} is not JSON: {error}; {_AGAIN}") from None
-    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+    if not isinstance(raw, dict) or raw.get("format") not in READ:
         found = raw.get("format") if isinstance(raw, dict) else None
         raise BundleError(
-            f"{path}: bundle format {found!r}; this version of dermoscope reads format {FORMAT}: install the version "
+            f"{path}: bundle format {found!r}; this version of dermoscope reads {some(READ)}: install the version "
             "that fits the bundle, or train again"
         )
     try:
-        return Manifest.model_validate(raw)
-    except ValidationError as error:
-        raise BundleError(f"{path} is not a bundle manifest: {_first(error)}; {_AGAIN}") from None
+        return Manifest.model_validate(from_format_1(raw) if raw["format"] == 1 else raw)
+    except (ValidationError, KeyError, TypeError) as error:
+        why = _first(error) if isinstance(error, ValidationError) else f"without {error}"
+        raise BundleError(f"{path} is not a bundle manifest: {why}; {_AGAIN}") from None
 
 
 def _first(error: ValidationError) -> str:
@@ -231,13 +238,13 @@ def save(bundle: Bundle, folder: Path) -> Bundle:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **dict(bundle.arrays))  # type: ignore[arg-type]
     card = bundle.card.model_dump_json(indent=1).encode() + b"\n"
-    content = {MODEL: bundle.graph, ARRAYS: buffer.getvalue(), CARD: card}
+    content = {**bundle.graphs, ARRAYS: buffer.getvalue(), CARD: card}
     manifest = _save_content(bundle.manifest, content, folder)
-    return Bundle(manifest, bundle.graph, bundle.arrays, bundle.card)
+    return replace(bundle, manifest=manifest)
 
 
 def save_card(card: Card, folder: Path) -> None:
-    """Give a saved bundle another card and leave every other file as it is, byte for byte.
+    """Give a saved bundle another card and leave the files of the model as they are, byte for byte.
 
     Raises BundleError as `load` and `save` do.
     """
@@ -291,8 +298,15 @@ def _exchanged(first: Path, second: Path) -> bool:
     return rename(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0
 
 
-def head_weights(bundle: Bundle) -> tuple[Float[np.ndarray, "diagnoses features"], Float[np.ndarray, " diagnoses"]]:
-    """Weight and bias of the last layer, for class activation maps. Raises BundleError where they are not held."""
-    if "head_weight" not in bundle.arrays:
-        raise BundleError(f"bundle {bundle.manifest.name!r} holds no head weights")
-    return bundle.arrays["head_weight"], bundle.arrays["head_bias"]
+def head_weights(
+    bundle: Bundle, member: str | None = None
+) -> tuple[Float[np.ndarray, "diagnoses features"], Float[np.ndarray, " diagnoses"]]:
+    """Weight and bias of a member's last layer (the first member's), for class activation maps.
+
+    Raises BundleError where they are not held.
+    """
+    name = member or bundle.members[0].name
+    weight, bias = (bundle.arrays.get(key, bundle.arrays.get(f"{name}.{key}")) for key in ("head_weight", "head_bias"))
+    if weight is None or bias is None:
+        raise BundleError(f"bundle {bundle.manifest.name!r} holds no head weights of {name!r}")
+    return weight, bias

@@ -43,7 +43,7 @@ def data() -> Iterator[Check]:
         what = f"data {entry.name}"
         if one.state == "here":
             yield _here(one, what)
-        else:
+        elif entry.downloads:
             state: State = "warn" if one.state == "begun" and not _shared(one) else "absent"
             yield Check("data", what, state, f"{one.where}, {one.size} to fetch", one.command)
 
@@ -84,7 +84,7 @@ def _here(one: Listing, what: str) -> Check:
         cases = load_cases(one.entry.name)
     except DermoscopeError as error:
         return Check("data", what, "warn", str(error), one.command)
-    whole = "" if len(cases) == one.entry.images else f" of {one.entry.images:,}"
+    whole = "" if len(cases) == one.entry.images or not one.entry.downloads else f" of {one.entry.images:,}"
     found = f"{len(cases):,}{whole} images, {one.entry.licence}: {one.use}"
     return Check("data", what, "warn" if whole else "ok", found, one.command if whole else "")
 

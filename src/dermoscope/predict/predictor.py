@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from dermoscope.core.cases import CaseSet
 from dermoscope.core.errors import ImageError, InputError, ValueRuleError, some
@@ -14,12 +15,12 @@ from dermoscope.core.prediction import Answer, Prediction
 from dermoscope.core.probabilities import Prior, Probabilities
 from dermoscope.core.taxonomy import Taxonomy
 from dermoscope.data.images import Picture, Source, read_images
+from dermoscope.data.preprocess import prepare
 from dermoscope.predict import bundle as bundles
 from dermoscope.predict.bundle import Bundle
 from dermoscope.predict.session import Session, usable_cores
 from dermoscope.predict.views import View, cut, first_views
 from dermoscope.refine.decision import decide
-from dermoscope.refine.prior import shift_prior
 
 Progress = Callable[[int, int], None]
 Wanted = str | Prior | Callable[[Probabilities], Prior] | None
@@ -70,7 +71,7 @@ class Predictor:
     """
 
     bundle: Bundle
-    session: Session
+    sessions: tuple[Session, ...]
 
     @classmethod
     def load(cls, bundle: str | Path | Bundle = "default", *, threads: int | None = None) -> "Predictor":
@@ -79,7 +80,7 @@ class Predictor:
         Raises BundleError where it is missing or damaged.
         """
         found = bundle if isinstance(bundle, Bundle) else bundles.load(bundle)
-        return cls(found, Session.load(found.graph, threads))
+        return cls(found, tuple(Session.load(found.graphs[m.file], threads) for m in found.members))
 
     @property
     def taxonomy(self) -> Taxonomy:
@@ -109,15 +110,11 @@ class Predictor:
         return self._run(files, ids, self.views(views), progress, None)
 
     def refine(self, prediction: Prediction, prior: str | Prior | None = None) -> Probabilities:
-        """Mean over views of the calibrated softmax, shifted to a prior (None: the bundle's default).
+        """Mean over views and members, calibrated, then shifted to a prior (None: the bundle's default).
 
         Raises ValueRuleError for a prior over other diagnoses, BundleError for the name of none.
         """
-        calibrated = self.bundle.calibration.apply(prediction).probabilities()
-        target = self.prior(prior)
-        source = self.bundle.prior("calibration")
-        # by value: a prior from elsewhere may be called "calibration" too
-        return calibrated if np.array_equal(target.values, source.values) else shift_prior(calibrated, source, target)
+        return self.bundle.pipeline.shifted(prediction, self.prior(prior))
 
     def prior(self, prior: str | Prior | None = None) -> Prior:
         """A prior by name; None is the bundle's default."""
@@ -183,32 +180,45 @@ class Predictor:
         progress: Progress | None,
         failures: list[Failure] | None,
     ) -> Prediction:
-        size = self.bundle.manifest.size
         closest = max(v.get("zoom", 1.0) for v in views)
         threads = min(usable_cores(), len(sources) or 1)
-        pictures = read_images(sources, at_least=round(size * closest), threads=threads)
+        pictures = read_images(sources, at_least=round(self.bundle.manifest.size * closest), threads=threads)
         kept, quality, logits, embeddings = [], [], [], []
         readable = _readable(pictures, ids, sources, failures)
         for position, batch in _batches(readable, max(1, SQUARES // len(views))):
-            squares = np.concatenate([cut(picture.pixels, size, views) for _, picture in batch])
-            found, embedding = self.session.run(squares, ("logits", "embedding"))
-            assert found is not None  # Session.load refuses a graph without logits
-            logits.append(found.reshape(len(batch), len(views), -1))
+            found, embedding = self._look(batch, views)
+            logits.append(found)
             if embedding is not None:
-                embeddings.append(embedding.reshape(len(batch), len(views), -1)[:, 0])
+                embeddings.append(embedding)
             kept += [ids[row] for row, _ in batch]
             quality += [{"width": float(p.width), "height": float(p.height)} for _, p in batch]
             if progress is not None:
                 progress(position + 1, len(sources))
         if progress is not None:
             progress(len(sources), len(sources))
+        columns = tuple(m.name for m in self.bundle.members for _ in views)
         return Prediction(
             tuple(kept),
             self.taxonomy,
-            np.concatenate(logits) if logits else np.zeros((0, len(views), len(self.taxonomy)), np.float32),
+            np.concatenate(logits) if logits else np.zeros((0, len(columns), len(self.taxonomy)), np.float32),
             np.concatenate(embeddings) if embeddings else None,
             tuple(quality),
+            columns,
         )
+
+    def _look(
+        self, batch: Sequence[tuple[int, Picture]], views: Sequence[View]
+    ) -> tuple[Float[np.ndarray, "n columns diagnoses"], Float[np.ndarray, "n features"] | None]:
+        """Logits of every view by every member, and the first member's embedding of the first view."""
+        logits, first = [], None
+        for member, session in zip(self.bundle.members, self.sessions, strict=True):
+            squares = np.concatenate([cut(prepare(p.pixels, member.steps), member.size, views) for _, p in batch])
+            found, embedding = session.run(squares, ("logits", "embedding"))
+            assert found is not None  # Session.load refuses a graph without logits
+            logits.append(found.reshape(len(batch), len(views), -1))
+            if not logits[1:] and embedding is not None:
+                first = embedding.reshape(len(batch), len(views), -1)[:, 0]
+        return np.concatenate(logits, axis=1), first
 
 
 def _readable(

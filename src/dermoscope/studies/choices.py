@@ -49,12 +49,8 @@ def compare(
         prediction = predictor.predict(held, views=max(views), progress=told)
         for count in views:
             for prior in priors:
-                figures = _figures(predictor, _first_views(prediction, count), truth, prior)
+                figures = _figures(predictor, prediction.first_views(count), truth, prior)
                 yield Choice(copy, count, prior, *figures)
-
-
-def _first_views(prediction: Prediction, count: int) -> Prediction:
-    return replace(prediction, logits=prediction.logits[:, :count])
 
 
 def _figures(

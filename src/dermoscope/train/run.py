@@ -20,11 +20,12 @@ from dermoscope.data.preprocess import Step
 from dermoscope.data.splits import Role, Split, check_apart, check_split, sharpest_per_lesion, with_role
 from dermoscope.evaluate.score import evaluate
 from dermoscope.predict.bundle import Bundle, load, save
+from dermoscope.predict.fitting import concerning
 from dermoscope.predict.predictor import Predictor
 from dermoscope.train import checkpoint, runs
 from dermoscope.train.batches import TrainingPictures, plain
 from dermoscope.train.distributed import processes
-from dermoscope.train.finish import Parts, card, concerning, device_name, finish
+from dermoscope.train.finish import Parts, card, device_name, finish
 from dermoscope.train.loop import Monitor, Progress, Told, fit, out_of_memory_told, shipping_stages, stages
 from dermoscope.train.networks import Reader, build, tune_allocator
 from dermoscope.train.pictures import cached, digests
