@@ -299,8 +299,61 @@ def _anchor(heading: str) -> str:
     return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower())
 
 
+def data_sets() -> str:
+    """`docs/reference/data-sets.md`: the catalog, and for each set what `dermoscope data show` says of it."""
+    from dermoscope.data.catalog import CATALOG
+
+    may = {True: "yes", False: "no", None: "not known"}
+    rows = (
+        (
+            f"[`{e.name}`](#{_anchor(e.name)})",
+            *(f"{n:,}" if n else "" for n in (e.images, e.lesions, e.patients)),
+            e.kind,
+            e.licence,
+            may[e.commercial],
+            "`data get`" if e.downloads else e.access,
+        )
+        for e in CATALOG.values()
+    )
+    heads = ("name", "images", "lesions", "patients", "kind", "licence", "commercial use", "had by")
+    parts = [
+        "# Data sets",
+        GENERATED,
+        "The catalog of public data sets, `dermoscope.data.sets.CATALOG`. Numbers are of the set as published; an empty "
+        "cell was not read anywhere. Of mixed sets only the dermoscopic images are read. Whether commercial use is "
+        "allowed follows from the licence; where none was found it is not known, and `data combine --commercial-ok` "
+        "leaves the set out. A word that means none of the eight diagnoses is `UNK`; one that may mean several of them "
+        "is left out. A malignant word without a code is never counted as benign.",
+        _table(heads, rows),
+        *(_data_set(entry) for entry in CATALOG.values()),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _data_set(entry: Any) -> str:
+    from dermoscope.data.listing import details, listing
+
+    more = details(listing(entry, ROOT / "none"))
+    parts = [f"## {entry.name}", f"{entry.title}. {entry.citation}", f"<{entry.address}>"]
+    for layout in more["layouts"]:
+        columns = ", ".join(f"{field}: `{column}`" for field, column in layout["columns"].items())
+        only = "".join(f"; only rows whose `{c}` is {' or '.join(words)}" for c, words in layout["only"].items())
+        tables = ", ".join(f"`{t}`" for t in layout["tables"]) or "none, a folder for each diagnosis"
+        note = f"\n- note: {layout['lacks']}" if layout["lacks"] else ""
+        folders = ", ".join(f"`{f}`" for f in layout["folders"])
+        parts.append(f"- images below {folders}\n- tables: {tables}\n- {columns}{only}{note}")
+    for words, other in zip(more["words"], more["other_words"], strict=True):
+        said = [(code, ", ".join(f"`{w}`" if w else "(empty)" for w in of)) for code, of in words.items()]
+        parts.append(_table(("code", "words"), [*said, (other or "error", "every other word")]))
+    parts += [f"Debatable: {', '.join(f'`{w}`' for w in c['words'])} as {c['code']} ({c['why']})."
+              for c in more["debatable"]]  # fmt: skip
+    read = "\n".join(f"- {what}: {where}" for what, where in entry.read_at.items())
+    return "\n\n".join([*parts, f"The reader ran on {entry.reader_ran}. Where it was read:", read])
+
+
 PAGES = {
     "docs/reference/cli.md": command_line,
+    "docs/reference/data-sets.md": data_sets,
     "docs/reference/python.md": values,
     "docs/reference/recipes.md": recipes,
 }

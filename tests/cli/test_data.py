@@ -11,6 +11,7 @@ import pytest
 
 from dermoscope.data import catalog, fetch, sets
 from dermoscope.data.dataset import DataSet, Download, Layout
+from dermoscope.data.labels import debatable
 from dermoscope.data.synthetic import draw
 from dermoscope.data.unpack import Unpacked
 
@@ -131,7 +132,7 @@ def test_a_changed_file_is_refused_unless_it_is_wanted(dermoscope: Cli, bucket: 
 def test_wrong_names_end_with_2(dermoscope: Cli, toy: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
     said = dermoscope("data", "get", "ham")
     assert (said.code, said.out) == (2, "")
-    assert "no data set 'ham' in the catalog; it has ham10000, isic2018, isic2019, isic2017, toy" in said.err
+    assert "no data set 'ham' in the catalog; it has ham10000, isic2018, isic2019, isic2017, " in said.err
     closed = {**catalog.CATALOG, "toy": replace(toy, downloads=(), access="form at example.org")}
     monkeypatch.setattr(catalog, "CATALOG", closed)
     said = dermoscope("data", "get", "toy")
@@ -150,9 +151,44 @@ def test_list_is_readable_at_any_width(
     assert max(len(line) for line in said.out.splitlines()[:-1]) <= max(columns, 120)
     for name, entry in catalog.CATALOG.items():
         assert f"\n{name}" in "\n" + said.out
-        assert f"{entry.images:,}" in said.out
-    for words in ("never the original archive", "no commercial use", "open download", "not here", "dermoscopic"):
+        assert not entry.images or f"{entry.images:,}" in said.out
+    for words in ("commercial", "not here", "dermoscopic", "data show NAME"):
         assert words in " ".join(said.out.split())
+    assert ("CC BY 4.0" in said.out) == (columns >= 96)
+
+
+def test_list_has_a_line_for_each_set_at_100_columns(dermoscope: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    lines = dermoscope("data", "list").out.splitlines()
+    rows = lines[1 : lines.index("")]
+    assert all(any(row.startswith(name) for row in rows) for name in catalog.CATALOG)
+    assert len(rows) <= len(catalog.CATALOG) + 2
+    assert max(map(len, lines)) <= 100
+
+
+@pytest.mark.parametrize("name", catalog.CATALOG)
+def test_show_says_terms_files_words_and_where_it_was_read(
+    name: str, dermoscope: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    entry, said = catalog.CATALOG[name], dermoscope("data", "show", name)
+    whole = " ".join(said.out.split())
+    assert said.code == 0
+    assert max(len(line) for line in said.out.splitlines()) <= 130
+    for text in (entry.title, entry.licence, entry.citation, entry.address, *entry.read_at.values()):
+        assert " ".join(text.split())[:60] in whole
+    assert ("Debatable" in said.out) == any(lay.labels and debatable(lay.labels) for lay in entry.layouts)
+    told = json.loads(dermoscope("data", "show", name, "--json").out)
+    assert (told["name"], told["address"], told["commercial_use"]) == (name, entry.address, entry.commercial)
+    assert len(told["layouts"]) == len(entry.layouts)
+
+
+def test_show_names_a_debatable_word_and_an_unknown_set(dermoscope: Cli) -> None:
+    out = " ".join(dermoscope("data", "show", "derm7pt").out.split())
+    assert "BKL lentigo, melanosis: ISIC counts solar lentigo as benign keratosis" in out
+    said = dermoscope("data", "show", "derm")
+    assert (said.code, said.out) == (2, "")
+    assert "no data set 'derm' in the catalog" in said.err
 
 
 def test_list_as_json_says_what_is_known_and_null_for_the_rest(dermoscope: Cli, toy: DataSet, tmp_path: Path) -> None:

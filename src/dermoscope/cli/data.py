@@ -1,7 +1,7 @@
 """`dermoscope data`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -31,7 +31,7 @@ def _root() -> None:
 
 @app.command("list")
 def list_sets(root: Root = None, as_json: AsJson = False) -> None:
-    """List the public data sets: size, licence, how to get them, whether they are here."""
+    """List the public data sets: size, kind, licence, how to get them, whether they are here."""
     import json
 
     from dermoscope.data.catalog import CATALOG
@@ -113,39 +113,104 @@ def _wrapped(text: str, indent: int = 11) -> str:
 
 
 def _show(sets: "list[Listing]") -> None:
-    """A table where there is room for one, else a paragraph for each set."""
+    """A table; where there is little room, without licence and access."""
+    import re
+
     from rich.console import Console
     from rich.table import Table
 
     console = Console(highlight=False)
-    if console.width < 100:
-        for one in sets:
-            print(f"{one.entry.name}: {_wrapped(one.entry.title, 2)}")
-            for label, text in _facts(one).items():
-                print(f"  {label:8} {_wrapped(text)}")
-            print()
-    else:
-        table = Table("set", "images", "lesions", "to fetch", "licence", "how", "here", box=None, pad_edge=False)
-        for column in table.columns[1:4]:
-            column.justify = "right"
-        for one in sets:
-            lesions = f"{one.entry.lesions:,}" if one.entry.lesions else "?"
-            licence = f"{one.entry.licence}: {one.use}"
-            row = (one.entry.name, f"{one.entry.images:,}", lesions, one.size, licence, one.entry.access, one.where)
-            table.add_row(*row)
-        console.print(table)
-        print("\nkind: all are " + " or ".join(sorted({one.entry.kind for one in sets})) + ". The readers ran on:")
-        for one in sets:
-            print(f"  {one.entry.name:10} {one.entry.reader_ran}")
-    print(f"\nThey are looked for in {sets[0].root}. Fetch one:  dermoscope data get NAME")
+    wide = console.width >= 96
+    columns = ("set", "images", "kind", *(("licence",) if wide else ()), "commercial", *(("had by",) if wide else ()))
+    table = Table(*columns, "here", box=None, pad_edge=False)
+    table.columns[1].justify = "right"
+    may = {True: "yes", False: "no", None: "not known"}
+    for one in sets:
+        entry = one.entry
+        licence, access = re.sub(r" \([^)]*\)", "", entry.licence), "data get" if one.command else entry.access
+        cells = (entry.name, one.count, entry.kind, *((licence,) if wide else ()), may[entry.commercial])
+        table.add_row(*cells, *((access,) if wide else ()), one.where)
+    console.print(table)
+    print(f"\n{_wrapped(_NOTE, 0)}\n")
+    print(f"They are looked for in {sets[0].root}.")
+    print("Read about one:  dermoscope data show NAME\nFetch one:       dermoscope data get NAME")
+
+
+_NOTE = (
+    "images: as published, not all are read. kind: of mixed sets only the dermoscopic images are read. commercial: "
+    "whether the licence allows it. had by: `data get` fetches it; the others come from the address that `data show` "
+    "names, some after a form or a login."
+)
+
+
+@app.command("show")
+def show(
+    name: Annotated[str, typer.Argument(help="Name of a data set: see `dermoscope data list`.")],
+    root: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say everything the catalog knows of one public data set: terms, files, words, what is debatable, sources."""
+    import json
+
+    from dermoscope.data.catalog import find
+    from dermoscope.data.listing import details, listing
+
+    one = listing(find(name), root)
+    more = details(one)
+    if as_json:
+        print(json.dumps(one.as_dict() | more, indent=1, ensure_ascii=False))
+        return
+    print(f"{one.entry.name}: {_wrapped(one.entry.title, 2)}\n")
+    for label, text in _facts(one).items():
+        print(f"  {label:8} {_wrapped(text)}")
+    _show_files(more)
+    _show_words(more)
+    print("\nWhere each statement was read")
+    for what, where in one.entry.read_at.items():
+        print(f"  {what:10} {_wrapped(where, 13)}")
 
 
 def _facts(one: "Listing") -> dict[str, str]:
-    lesions = f" of {one.entry.lesions:,} lesions" if one.entry.lesions else ", lesions not known for all"
-    return {
-        "images": f"{one.entry.images:,} {one.entry.kind}{lesions}; {one.size} to fetch",
-        "licence": f"{one.entry.licence}: {one.use}",
-        "how": one.entry.access + (f": {one.command}" if one.command else ""),
-        "here": one.where,
-        "reader": f"ran on {one.entry.reader_ran}",
+    entry = one.entry
+    sizes = [f"{one.count} {entry.kind} images"]
+    sizes += [f"{n:,} {what}" for n, what in ((entry.lesions, "lesions"), (entry.patients, "patients")) if n]
+    facts = {
+        "images": ", ".join(sizes) + (f"; {one.size} to fetch" if one.size else ""),
+        "licence": f"{entry.licence}: {one.use}",
+        "cite": entry.citation,
+        "address": entry.address,
+        "how": entry.access + (f": {one.command}" if one.command else ""),
+        "here": f"{one.where} (looked for in {one.root})",
+        "reader": f"ran on {entry.reader_ran}",
     }
+    return facts | ({"lacks": "; ".join(entry.lacks)} if entry.lacks else {})
+
+
+def _show_files(more: "dict[str, Any]") -> None:
+    """Where the files go and which columns are read, for every layout."""
+    print(
+        "\nFiles, relative to that folder" + (" (the first layout that is whole is read)" * (len(more["layouts"]) > 1))
+    )
+    for layout in more["layouts"]:
+        columns = ", ".join(f"{field} = {column}" for field, column in layout["columns"].items())
+        only = "; ".join(f"only rows whose {c} is {' or '.join(words)}" for c, words in layout["only"].items())
+        print(f"  images   {_wrapped(', '.join(layout['folders']))}")
+        print(f"  tables   {_wrapped(', '.join(layout['tables']) or 'none: a folder for each diagnosis')}")
+        print(f"  columns  {_wrapped('; '.join(filter(None, (columns, only))))}")
+        if layout["lacks"]:
+            print(f"  note     {_wrapped(layout['lacks'])}")
+
+
+def _show_words(more: "dict[str, Any]") -> None:
+    """Which word means which code, and what of it others do otherwise."""
+    for source, codes in more["holds"].items():
+        print(f"\nHolds only ({source}): {', '.join(codes) or 'none of the eight'}")
+    for words, otherwise in zip(more["words"], more["other_words"], strict=True):
+        print("\nWords")
+        for code, said in words.items():
+            print(f"  {code:8} {_wrapped(', '.join(w or '(empty)' for w in said))}")
+        print(f"  {otherwise or 'error':8} every other word")
+    if more["debatable"]:
+        print("\nDebatable")
+        for choice in more["debatable"]:
+            print(f"  {choice['code']:8} {_wrapped(', '.join(choice['words']) + ': ' + choice['why'])}")

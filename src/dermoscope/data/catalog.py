@@ -4,6 +4,7 @@ Files are looked for under `$DERMOSCOPE_DATA` (or `root`), else where `dermoscop
 """
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +14,10 @@ from dermoscope.core.errors import InputError, TableError, some
 from dermoscope.data.dataset import DataSet, Layout
 from dermoscope.data.home import home
 from dermoscope.data.join import Files, Wording, image_key, join
+from dermoscope.data.labels import LEFT_OUT
 from dermoscope.data.sets import CATALOG
 from dermoscope.data.splits import role_of
-from dermoscope.data.tables import Table, one_hot_labels, read_table
+from dermoscope.data.tables import Table, one_hot_labels, plain, read_table
 
 __all__ = [
     "CATALOG",
@@ -68,15 +70,13 @@ def load(name: str, root: Path | str | None = None, *, joined: bool = True) -> C
         raise InputError(
             f"data set {name}: {some(here.absent)} missing; {get}put the published files there ({entry.citation})"
         )
-    layout = here.layout
-    files = Files(here.folders, read_table(base / layout.truth), _metadata(layout, base), layout.partial)
-    cases = join(files, Wording(layout.columns, {}, entry.taxonomy))
+    cases = join(_files(here, base), Wording(here.layout.columns, {}, entry.taxonomy))
     groups = known_groups(entry) if joined else {}
     told = (
         replace(
             c,
             source=c.source or entry.source,
-            licence=entry.licence,
+            licence=c.licence or entry.licence,
             lesion_id=groups.get(image_key(c.image_id), c.lesion_id),
         )
         for c in cases
@@ -186,7 +186,7 @@ def data_root(root: Path | str | None = None) -> Path:
     chosen = storage(root)
     if chosen.is_dir():
         return chosen
-    names = ", ".join(CATALOG)
+    names = ", ".join(name for name, entry in CATALOG.items() if entry.downloads)
     if root or os.environ.get(ROOT_VARIABLE):
         raise InputError(f"{chosen}: not a folder; set {ROOT_VARIABLE} to the one that holds {names}")
     raise InputError(
@@ -202,7 +202,7 @@ def whereabouts(entry: DataSet, base: Path) -> Whereabouts:
         folders = tuple(base / f for f in layout.folders if (base / f).is_dir())
         needed = [f for f in layout.folders if f not in layout.optional] or ([] if folders else layout.folders[:1])
         absent = [str(base / f) for f in needed if not (base / f).is_dir()]
-        absent += [str(base / t) for t in (layout.truth, *layout.tables) if not (base / t).is_file()]
+        absent += [str(base / t) for t in layout.needed if not (base / t).is_file()]
         if not absent:
             return Whereabouts(layout, folders, ())
         if nearest is None or len(absent) < len(nearest):
@@ -210,9 +210,52 @@ def whereabouts(entry: DataSet, base: Path) -> Whereabouts:
     return Whereabouts(None, (), nearest or ())
 
 
+def _files(here: Whereabouts, base: Path) -> Files:
+    """The images and tables of a layout, as `join` takes them."""
+    layout = here.layout
+    assert layout is not None
+    about = layout.reader(base, layout) if layout.reader else _metadata(layout, base)
+    for column in layout.only:
+        if column not in about.columns:
+            raise TableError(f"{about.path}: no column {column!r} to tell dermoscopic images by; get the table again")
+    if layout.only:
+        kept = tuple(r for r in about.rows if all(plain(r[c]) in map(plain, words) for c, words in layout.only.items()))
+        about = replace(about, rows=kept)
+    if layout.labels is None:
+        return Files(here.folders, read_table(base / layout.truth), about, layout.partial)
+    about, truth = mapped(about, layout)
+    return Files(here.folders, truth, about, layout.partial)
+
+
+def mapped(table: Table, layout: Layout) -> tuple[Table, Table]:
+    """The rows whose word means a code or UNK, and these codes as a truth table.
+
+    Raises TableError for words that the map does not know, and where no row is left.
+    """
+    assert layout.labels is not None
+    column, image = (table.column_of(field, layout.columns) for field in ("diagnosis", "image"))
+    if column is None or image is None:
+        raise TableError(f"{table.path}: no column {layout.columns.get('diagnosis', 'diagnosis')!r}; get the set again")
+    codes = [layout.labels.code(row[column]) for row in table.rows]
+    strange = Counter(row[column] for row, code in zip(table.rows, codes, strict=True) if not code)
+    if strange:
+        said = some(f"{word!r} ({n})" for word, n in strange.items())
+        raise TableError(
+            f"{table.path}: words that the catalog has no code for: {said}; add them to data/labels.py, or read the "
+            "files by their path"
+        )
+    kept = [(row, code) for row, code in zip(table.rows, codes, strict=True) if code != LEFT_OUT]
+    if not kept:
+        raise TableError(f"{table.path}: no row says one of the diagnoses; the catalog's map leaves all of them out")
+    truth = tuple({"image": row[image], "diagnosis": code} for row, code in kept)
+    return replace(table, rows=tuple(r for r, _ in kept)), Table(table.path, ("image", "diagnosis"), truth)
+
+
 def _metadata(layout: Layout, base: Path) -> Table:
     """The tables of a layout as one: rows of the first, with the columns that the others add."""
     first, *others = (_told(read_table(base / t), layout) for t in layout.tables)
+    if layout.stacked:
+        return replace(first, rows=(*first.rows, *(row for table in others for row in table.rows)))
     if not others:
         return first
     rows = {key: dict(row) for key, row in first.by_image({}, image_key).items()}

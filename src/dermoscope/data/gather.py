@@ -121,7 +121,7 @@ def _whereabouts(given: str) -> tuple[tuple[Path, ...], tuple[Path, ...], bool]:
             open_cases(given)  # its message says what is missing and how to get it
             raise InputError(f"data set {given}: no files under {base}")
         folders = tuple(base / f for f in layout.folders if (base / f).is_dir())
-        return folders, tuple(base / t for t in (layout.truth, *layout.tables)), layout.partial
+        return folders, tuple(base / t for t in layout.needed), layout.partial
     path = Path(given)
     if not path.exists():
         raise InputError(f"no data set and no path {given!r}; the catalog has {', '.join(CATALOG)}")

@@ -10,6 +10,7 @@ from dermoscope.data.catalog import storage, whereabouts
 from dermoscope.data.dataset import DataSet
 from dermoscope.data.fetch import readable
 from dermoscope.data.images import SUFFIXES
+from dermoscope.data.labels import debatable
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,9 @@ class Listing:
     @property
     def use(self) -> str:
         """Whether the licence allows commercial use, in words."""
-        return "commercial use allowed" if self.entry.commercial else "no commercial use"
+        return {None: "commercial use not known", False: "no commercial use", True: "commercial use allowed"}[
+            self.entry.commercial
+        ]
 
     @property
     def where(self) -> str:
@@ -44,6 +47,11 @@ class Listing:
         """What is fetched in all, in words; empty where nothing can be."""
         return readable(self.entry.download_bytes) if self.entry.downloads else ""
 
+    @property
+    def count(self) -> str:
+        """How many images the set has, in words."""
+        return f"{self.entry.images:,}" if self.entry.images else "?"
+
     def as_dict(self) -> dict[str, Any]:
         """The listing as JSON has it; what is not known is null."""
         entry = self.entry
@@ -51,12 +59,14 @@ class Listing:
             "name": entry.name,
             "title": entry.title,
             "kind": entry.kind,
-            "images": entry.images,
+            "images": entry.images or None,
             "lesions": entry.lesions or None,
+            "patients": entry.patients or None,
             "bytes_to_fetch": entry.download_bytes or None,
             "licence": entry.licence,
             "commercial_use": entry.commercial,
             "access": entry.access,
+            "address": entry.address,
             "command": self.command or None,
             "state": self.state,
             "root": str(self.root),
@@ -65,6 +75,29 @@ class Listing:
             "citation": entry.citation,
             "read_at": dict(entry.read_at),
         }
+
+
+def details(one: Listing) -> dict[str, Any]:
+    """What `dermoscope data show` adds: where the files go, columns, what is held, words and debatable choices."""
+    entry = one.entry
+    distinct = list({id(lay.labels): lay.labels for lay in entry.layouts if lay.labels}.values())
+    return {
+        "taxonomy": entry.taxonomy.name,
+        "holds": {source: sorted(codes, key=entry.taxonomy.index) for source, codes in entry.holds.items()},
+        "layouts": [
+            {
+                "folders": list(lay.folders),
+                "tables": list(lay.needed),
+                "columns": dict(lay.columns),
+                "only": {column: list(words) for column, words in lay.only.items()},
+                "lacks": lay.lacks,
+            }
+            for lay in entry.layouts
+        ],
+        "words": [{code: list(words) for code, words in m.words.items()} for m in distinct],
+        "other_words": [m.otherwise or None for m in distinct],
+        "debatable": [{"words": list(c.words), "code": c.code, "why": c.why} for m in distinct for c in debatable(m)],
+    }
 
 
 def listing(entry: DataSet, root: Path | None = None) -> Listing:
