@@ -15,6 +15,7 @@ from dermoscope.core.probabilities import Probabilities, Scores
 from dermoscope.core.taxonomy import ISIC2018, ISIC2019, Taxonomy
 from dermoscope.core.truth import Truth, with_unknown
 from dermoscope.data.files import read_scores, read_truth, write_scores, write_truth
+from dermoscope.evaluate.curves import reliability_curves
 from dermoscope.evaluate.score import evaluate
 
 
@@ -67,6 +68,19 @@ def test_json_is_all_that_stands_on_stdout(run, tmp_path: Path) -> None:
     assert json.loads(out) == expected
     assert set(expected["balanced_accuracy"]) == {"value", "low", "high", "method", "unit", "n"}
     assert err.startswith("dermoscope: note: No patient ids")
+
+
+def test_reliability_is_told_on_demand(run, tmp_path: Path) -> None:
+    predictions, truth = files(tmp_path, ISIC2018, ISIC2018)
+    code, out, _ = run(predictions, truth, "--resamples", "5", "--reliability")
+    assert code == 0
+    for title in ("Highest probability", "Melanoma", "Any malignant diagnosis"):
+        assert f"{title}: does its probability come" in out
+    assert max(map(len, out.splitlines())) <= 80
+    told = json.loads(run(predictions, truth, "--resamples", "5", "--reliability", "--json")[1])
+    curves = reliability_curves(read_scores(predictions, ISIC2018), read_truth(truth, ISIC2018))
+    assert told["reliability"] == {name: [b.as_dict() for b in bins] for name, bins in curves.items()}
+    assert "reliability" not in json.loads(run(predictions, truth, "--resamples", "5", "--json")[1])
 
 
 def test_predictions_come_from_a_pipe(run, tmp_path: Path) -> None:

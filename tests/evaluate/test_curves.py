@@ -11,7 +11,7 @@ from dermoscope.core.probabilities import Probabilities, Scores
 from dermoscope.core.taxonomy import ISIC2018
 from dermoscope.core.truth import Truth
 from dermoscope.evaluate import metrics
-from dermoscope.evaluate.calibration import ece
+from dermoscope.evaluate.calibration import MALIGNANT, ece
 from dermoscope.evaluate.curves import (
     FEWEST,
     GRID,
@@ -183,3 +183,18 @@ def test_reliability_knows_what_it_cannot_measure() -> None:
     assert reliability_curves(scores, nothing) == {}
     no_melanoma = Truth(truth.ids, ISIC2018, np.maximum(truth.labels, 1))
     assert "MEL" not in reliability_curves(scores, no_melanoma)
+
+
+def test_reliability_of_any_malignant_is_that_of_the_sum() -> None:
+    scores, truth = sample(300)
+    bins = reliability_curves(scores, truth)[MALIGNANT]
+    columns = [ISIC2018.index(code) for code in ("MEL", "BCC")]
+    summed, true = scores.values[:, columns].sum(axis=1), np.isin(truth.labels, columns)
+    assert sum(b.cases for b in bins) == 300
+    for b in bins:
+        inside = (summed > b.low) & (summed <= b.high)
+        assert (b.cases, b.expected) == (inside.sum(), pytest.approx(summed[inside].mean()))
+        assert b.observed.value == pytest.approx(true[inside].mean())
+        assert b.as_dict()["observed"] == b.observed.as_dict()
+    benign = Truth(truth.ids, ISIC2018, np.full(300, ISIC2018.index("NV")))
+    assert MALIGNANT not in reliability_curves(scores, benign)

@@ -4,13 +4,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
 
 from dermoscope.core.errors import ValueRuleError
+from dermoscope.core.estimate import Estimate
 from dermoscope.core.probabilities import Probabilities, Scores
 from dermoscope.core.taxonomy import ISIC2018, ISIC2019, ISIC2019_TO_ISIC2018, Taxonomy
 from dermoscope.core.truth import Truth, with_unknown
+from dermoscope.evaluate.intervals import percentile
 from dermoscope.evaluate.matching import brought_to, matched, projected
+from dermoscope.evaluate.resampling import bootstrap, clusters_of
 from dermoscope.evaluate.score import evaluate, remarks
+from dermoscope.evaluate.table import Table
 
 
 def drawn(n: int = 90, taxonomy: Taxonomy = ISIC2018, seed: int = 0) -> tuple[Probabilities, Truth]:
@@ -245,3 +250,78 @@ def test_seven_diagnoses_cannot_become_eight() -> None:
         brought_to(scores, truth, ISIC2019)
     with pytest.raises(ValueRuleError, match="a merge map from isic2019 does not fit isic2018"):
         projected(scores, ISIC2019_TO_ISIC2018)
+
+
+def true_probabilities(n: int, seed: int) -> tuple[Probabilities, Truth]:
+    """Labels drawn from the probabilities themselves: a perfect calibration."""
+    rng = np.random.default_rng(seed)
+    p = np.exp(rng.normal(0, 1.5, (n, 8)) + np.array([0, 3, 0, -1, 1, -1, -1, -1]))
+    p /= p.sum(axis=1, keepdims=True)
+    labels = (rng.random((n, 1)) > p.cumsum(axis=1)).sum(axis=1).clip(0, 7)
+    ids = tuple(f"ISIC_{k:07d}" for k in range(n))
+    return Probabilities(ids, ISIC2019, p), Truth(ids, ISIC2019, labels)
+
+
+def test_any_malignant_equals_a_logistic_regression_of_scikit_learn() -> None:
+    scores, truth = true_probabilities(600, 0)
+    sharp = Probabilities(scores.ids, ISIC2019, scores.values**1.5 / (scores.values**1.5).sum(axis=1, keepdims=True))
+    found = evaluate(sharp, truth, resamples=50)
+    malignant = np.isin(truth.labels, [ISIC2019.index(code) for code in ("MEL", "BCC", "SCC")])
+    p = sharp.of_codes(("MEL", "BCC", "SCC"))
+    logit = np.log(p / (1 - p))[:, None]
+    free = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(logit, malignant)
+    slope, intercept = (found[f"malignant.calibration_{what}"] for what in ("slope", "intercept"))
+    assert slope.value == pytest.approx(free.coef_[0, 0], rel=1e-4)
+    assert slope.value < 0.85  # too sure
+    # with the slope held at 1 the intercept is where the mean of the probabilities is the share
+    assert intercept.value is not None
+    assert (1 / (1 + np.exp(-(logit[:, 0] + intercept.value)))).mean() == pytest.approx(malignant.mean(), abs=1e-9)
+    assert slope.method == intercept.method == found["MEL.calibration_slope"].method == "bootstrap, unstratified"
+
+
+def test_intervals_of_slope_and_intercept_hold_the_truth() -> None:
+    names = {f"{what}.calibration_{name}": at for what in ("MEL", "malignant") for name, at in PERFECT.items()}
+    held = dict.fromkeys(names, 0)
+    for seed in range(100):
+        scores, truth = true_probabilities(500, seed)
+        ones, malignant = np.ones(500), ISIC2019.of_group("malignant")
+        table = Table.of(ISIC2019.codes, truth.labels, scores.values, ones, malignant)
+        clusters = clusters_of(truth).unstratified()
+        draws = bootstrap(table.recalibrated, clusters, ones, resamples=100, seed=seed)
+        for name, at in names.items():
+            low, high = percentile(draws[table.calibration_names.index(name)])
+            held[name] += low <= at <= high
+    # 95 are expected; a bootstrap that holds the number of melanomas fixed gives some 65 for the intercepts
+    assert min(held.values()) >= 87, held
+
+
+PERFECT = {"slope": 1.0, "intercept": 0.0}
+
+
+def test_any_malignant_is_clustered_by_lesion() -> None:
+    scores, truth = true_probabilities(200, 1)
+    ids = tuple(f"{i}_{k}" for i in scores.ids for k in range(4))
+    fourfold = Probabilities(ids, ISIC2019, np.repeat(scores.values, 4, axis=0))
+    lesions = tuple(i for i in scores.ids for _ in range(4))
+    together = evaluate(fourfold, Truth(ids, ISIC2019, np.repeat(truth.labels, 4), groups=lesions), resamples=200)
+    apart = evaluate(fourfold, Truth(ids, ISIC2019, np.repeat(truth.labels, 4)), resamples=200)
+
+    def width(found: dict[str, Estimate]) -> float:
+        e = found["malignant.calibration_intercept"]
+        return (e.high or 0.0) - (e.low or 0.0)
+
+    assert together["malignant.calibration_slope"].unit == "lesion"
+    assert width(together) == pytest.approx(2 * width(apart), rel=0.3)
+
+
+def test_any_malignant_that_cannot_be_measured_says_why() -> None:
+    scores, truth = drawn(60)
+    benign = Truth(truth.ids, ISIC2018, np.full(60, ISIC2018.index("NV")))
+    found = evaluate(scores, benign, resamples=5)
+    assert found["malignant.calibration_slope"].method == "not measurable: no case of malignant"
+    malignant = Truth(truth.ids, ISIC2018, np.arange(60) % 2 * ISIC2018.index("BCC"))
+    found = evaluate(scores, malignant, resamples=5)
+    assert found["malignant.calibration_intercept"].method == "not measurable: every case is malignant"
+    halves = Scores(scores.ids, ISIC2018, scores.values / 2)
+    found = evaluate(halves, truth, resamples=5)
+    assert found["malignant.calibration_slope"].method == "not measurable: rows do not sum to 1"

@@ -1,10 +1,12 @@
 """`dermoscope evaluate`: a submission against the truth, as tables or JSON."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
     from rich.table import Table
 
@@ -12,6 +14,9 @@ if TYPE_CHECKING:
     from dermoscope.core.probabilities import Scores
     from dermoscope.core.taxonomy import Taxonomy
     from dermoscope.core.truth import Truth
+    from dermoscope.evaluate.curves import ReliabilityBin
+
+    Curves = Mapping[str, tuple[ReliabilityBin, ...]]
 
 _OVERALL = (
     ("balanced_accuracy", "Balanced accuracy", "the ISIC score: mean share of each diagnosis found"),
@@ -28,8 +33,13 @@ _OVERALL = (
     ("ece", "Calibration error", "probability of the answer against how often it is right"),
     ("ece_if_perfect", "  if it were perfect", "what true probabilities would show here"),
     ("macro_average.calibration_slope", "Calibration slope", "mean; below 1: too sure of itself"),
+    ("MEL.calibration_slope", "  melanoma", "against all others"),
+    ("malignant.calibration_slope", "  any malignant", "sum of the malignant ones"),
     ("macro_average.calibration_intercept", "Calibration intercept", "mean; below 0: probabilities too high"),
+    ("MEL.calibration_intercept", "  melanoma", "against all others"),
+    ("malignant.calibration_intercept", "  any malignant", "sum of the malignant ones"),
 )
+_CURVES = (("top", "Highest probability"), ("MEL", "Melanoma"), ("malignant", "Any malignant diagnosis"))
 _RANKED = (
     ("recall", "found"),
     ("auc", "AUC"),
@@ -53,12 +63,14 @@ def evaluate(
     json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
     resamples: Annotated[int, typer.Option(help="Resamples of the bootstrap.", min=1)] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.", min=0)] = 0,
+    reliability: Annotated[bool, typer.Option("--reliability", help="Add the reliability curves.")] = False,
 ) -> None:
     """Score predictions as the official ISIC scorer does, with 95 % intervals.
 
     PREDICTIONS.csv has a column "image" and one per diagnosis. TRUTH.csv has the same columns with one 1 per row, and
     may have lesion_id, patient_id, score_weight and validation_weight. Images of one lesion are resampled together.
     """
+    from dermoscope.evaluate.curves import reliability_curves
     from dermoscope.evaluate.matching import brought_to
     from dermoscope.evaluate.score import evaluate as score
     from dermoscope.evaluate.score import remarks
@@ -69,10 +81,11 @@ def evaluate(
         typer.echo(f"dermoscope: warning: {warning}", err=True)
     found = score(scores, labels, resamples=resamples, seed=seed)
     said = remarks(scores, labels)
+    curves = reliability_curves(scores, labels) if reliability else None
     if json:
-        _print_json(found, said)
+        _print_json(found, said, curves)
     else:
-        _print_tables(found, scores.taxonomy, said, resamples)
+        _print_tables(found, scores.taxonomy, said, resamples, curves)
 
 
 def _read(predictions: str, truth: str, taxonomy: str | None) -> tuple["Scores", "Truth", "Taxonomy"]:
@@ -92,15 +105,20 @@ def _read(predictions: str, truth: str, taxonomy: str | None) -> tuple["Scores",
     return scores, labels, of_truth if taxonomy is None else TAXONOMIES[taxonomy]
 
 
-def _print_json(found: dict[str, "Estimate"], said: list[str]) -> None:
+def _print_json(found: dict[str, "Estimate"], said: list[str], curves: "Curves | None") -> None:
     import json
 
     for remark in said:
         typer.echo(f"dermoscope: note: {remark}", err=True)
-    typer.echo(json.dumps({name: e.as_dict() for name, e in found.items()}, indent=2, allow_nan=False))
+    told: dict[str, Any] = {name: e.as_dict() for name, e in found.items()}
+    if curves is not None:
+        told["reliability"] = {name: [b.as_dict() for b in bins] for name, bins in curves.items()}
+    typer.echo(json.dumps(told, indent=2, allow_nan=False))
 
 
-def _print_tables(found: dict[str, "Estimate"], taxonomy: "Taxonomy", said: list[str], resamples: int) -> None:
+def _print_tables(
+    found: dict[str, "Estimate"], taxonomy: "Taxonomy", said: list[str], resamples: int, curves: "Curves | None"
+) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
@@ -117,6 +135,11 @@ def _print_tables(found: dict[str, "Estimate"], taxonomy: "Taxonomy", said: list
             "Each diagnosis at a score above 0.5 (PPV, NPV: is a yes, a no right?)",
         )
     )
+    for name, label in _CURVES:
+        if curves and name in curves:
+            console.print(_curve(curves[name], f"{label}: does its probability come true?"))
+    if curves == {}:
+        said = [*said, "No reliability curves: rows of the scores do not sum to 1."]
     _print_notes(console, [_how(best.unit, resamples), *said])
 
 
@@ -149,6 +172,19 @@ def _per_class(
         recall = found[f"{code}.recall"]
         cells = ["\n".join(_parts(found[f"{code}.{name}"])) for name, _ in columns]
         table.add_row(code, "0" if recall.value is None else f"{recall.n:,}", *cells)
+    return table
+
+
+def _curve(bins: "tuple[ReliabilityBin, ...]", title: str) -> "Table":
+    from rich.table import Table
+
+    table = Table("probability", title=f"\n{title}", title_justify="left", box=None, pad_edge=False)
+    for label in ("images", "mean", "came true"):
+        table.add_column(label, justify="right")
+    table.add_column("interval")
+    for b in bins:
+        row = (f"{b.low:.2f} to {b.high:.2f}", f"{b.cases:,}", f"{b.expected:.3f}")
+        table.add_row(*row, *_parts(b.observed))
     return table
 
 

@@ -31,6 +31,10 @@ SMALLEST = 1e-7
 """Probabilities are kept this far from 0 and 1 before their logit is taken: the resolution of float32 near 1, in which
 most models compute them."""
 
+MALIGNANT = "malignant"
+"""What "any malignant" is called beside the codes of the diagnoses: the sum over those whose group is malignant (MEL,
+BCC and SCC of ISIC 2019; AK and AKIEC are premalignant)."""
+
 _MOST_NEWTON_STEPS = 50
 
 

@@ -7,6 +7,7 @@ each place, not for the whole curve at once. Resamples are those of `resampling`
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -15,7 +16,7 @@ from dermoscope.core.errors import ValueRuleError
 from dermoscope.core.estimate import Estimate, Unit
 from dermoscope.core.probabilities import Scores
 from dermoscope.core.truth import Truth
-from dermoscope.evaluate.calibration import BINS, bin_of
+from dermoscope.evaluate.calibration import BINS, MALIGNANT, bin_of
 from dermoscope.evaluate.intervals import LEVEL, rate
 from dermoscope.evaluate.matching import matched
 from dermoscope.evaluate.metrics import Column, Curve, Mask, Ranking, one_hot
@@ -81,6 +82,11 @@ class ReliabilityBin:
     expected: float
     observed: Estimate
     cases: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able fields: `low`, `high`, `expected`, `observed` (an estimate) and `n`."""
+        observed = self.observed.as_dict()
+        return {"low": self.low, "high": self.high, "expected": self.expected, "observed": observed, "n": self.cases}
 
 
 def curves(
@@ -160,10 +166,10 @@ def reliability(
 
 
 def reliability_curves(scores: Scores, truth: Truth) -> Mapping[str, tuple[ReliabilityBin, ...]]:
-    """Reliability of the highest probability (`TOP`) and of each diagnosis; empty where rows do not sum to 1.
+    """Reliability of the highest probability (`TOP`), each diagnosis and any malignant (`calibration.MALIGNANT`).
 
-    Cases that are none of the diagnoses are left out of `TOP`, as in the ECE, and are cases without the diagnosis in
-    the others. A diagnosis without cases is left out. Raises ValueRuleError as `curves` does.
+    Empty where rows do not sum to 1. Cases that are none of the diagnoses are left out of `TOP`, as in the ECE, and are
+    cases without the diagnosis in the others. What has no case is left out. Raises ValueRuleError as `curves` does.
     """
     codes, labels, values, weights, clusters = _weighted(scores, truth)
     if not sums_to_one(values):
@@ -175,6 +181,10 @@ def reliability_curves(scores: Scores, truth: Truth) -> Mapping[str, tuple[Relia
     for c, code in enumerate(codes):
         if (labels == c).any():
             found[code] = reliability(values[:, c], labels == c, weights, clusters, CLASS_BINS)
+    columns = np.flatnonzero(truth.taxonomy.of_group("malignant"))
+    if np.isin(labels, columns).any():
+        summed = np.minimum(values[:, columns].sum(axis=1), 1.0)
+        found[MALIGNANT] = reliability(summed, np.isin(labels, columns), weights, clusters, CLASS_BINS)
     return {name: bins for name, bins in found.items() if bins}
 
 

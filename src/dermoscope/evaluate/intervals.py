@@ -4,6 +4,8 @@ Words that `Estimate.method` may hold:
 
 - `bootstrap`: percentile interval (Efron & Tibshirani 1993, ch. 13) of the stratified, clustered bootstrap. It is not
   BCa, whose acceleration costs a further pass per case and changes nothing visible beyond a few hundred lesions.
+- `bootstrap, unstratified`: the same, the mix of diagnoses drawn too, for calibration slopes and intercepts: they hold
+  probabilities against how common a diagnosis is, which a stratified resample would never doubt.
 - `basic bootstrap`: the percentile interval mirrored at the estimate (Davison & Hinkley 1997, ch. 5.2), for the
   calibration error, which is biased upwards in every resample once more.
 - `bootstrap, every resample alike`: nothing varied; a true interval would be wider.

@@ -35,6 +35,10 @@ class Clusters:
     def __len__(self) -> int:
         return len(self.strata)
 
+    def unstratified(self) -> "Clusters":
+        """The same clusters in one stratum, so that the mix of diagnoses is drawn too."""
+        return Clusters(self.of, np.zeros(len(self), dtype=np.int64), self.unit)
+
     def count(self, cases: Bool[np.ndarray, " cases"]) -> int:
         """Number of clusters that hold at least one of these cases."""
         return len(np.unique(self.of[cases]))

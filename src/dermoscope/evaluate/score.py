@@ -15,7 +15,7 @@ from dermoscope.evaluate import calibration, metrics
 from dermoscope.evaluate.intervals import basic, percentile, rate
 from dermoscope.evaluate.matching import matched
 from dermoscope.evaluate.resampling import RESAMPLES, Clusters, bootstrap, clusters_of
-from dermoscope.evaluate.table import PROBABILITY, Table, sums_to_one
+from dermoscope.evaluate.table import CALIBRATION, PROBABILITY, Table, sums_to_one
 
 NOT_PROBABILITIES = "rows do not sum to 1"
 
@@ -24,7 +24,8 @@ def evaluate(scores: Scores, truth: Truth, *, resamples: int = RESAMPLES, seed: 
     """Every figure of the official scorer, and of calibration, with a 95 % interval.
 
     Rates of a class have Wilson's interval, everything else that of a bootstrap of `resamples` resamples, stratified
-    by diagnosis and clustered by patient, else lesion, else image (which is then the unit). The same seed gives the
+    by diagnosis (but for calibration slopes and intercepts) and clustered by patient, else lesion, else image (which is
+    then the unit). The same seed gives the
     same figures, whatever the order of the cases. What cannot be measured says why in its `method`.
 
     Raises ValueRuleError when the images or diagnoses of scores and truth differ, no case has a weight, or
@@ -41,6 +42,9 @@ def evaluate(scores: Scores, truth: Truth, *, resamples: int = RESAMPLES, seed: 
         name: job.estimate(name, float(value), drawn)
         for name, value, drawn in zip(table.names, values, draws, strict=True)
     }
+    free = bootstrap(table.recalibrated, job.clusters.unstratified(), job.weights, resamples=resamples, seed=seed)
+    for name, drawn in zip(table.calibration_names, free, strict=True):
+        found[name] = job.estimate(name, float(values[table.names.index(name)]), drawn)
     found |= job.rates(table)
     found["ece_if_perfect"] = _ece_if_perfect(job, seed)
     found["validation"] = found["balanced_accuracy"]
@@ -97,12 +101,13 @@ class _Job:
         if rows.size == 0:
             raise ValueRuleError("no case has a weight above 0; nothing can be scored")
         self.codes = truth.taxonomy.codes
+        self.malignant = truth.taxonomy.of_group("malignant")
         self.labels, self.scores, self.weights = truth.labels[rows], scores.values[rows], weights[rows]
         self.clusters: Clusters = clusters_of(truth, rows)
         self.n = self.clusters.count(np.ones(len(rows), bool))
 
     def table(self) -> Table:
-        return Table.of(self.codes, self.labels, self.scores, self.weights)
+        return Table.of(self.codes, self.labels, self.scores, self.weights, self.malignant)
 
     def estimate(self, name: str, value: float, draws: np.ndarray) -> Estimate:
         """A bootstrapped figure, or why there is none."""
@@ -116,6 +121,8 @@ class _Job:
             low, high, method = *basic(value, draws), "basic bootstrap"
         elif low == high:
             method = "bootstrap, every resample alike"
+        elif name.rpartition(".")[2] in CALIBRATION:
+            method = "bootstrap, unstratified"
         return Estimate(value, low, high, method, self.clusters.unit, self.n)
 
     def rates(self, table: Table) -> dict[str, Estimate]:
@@ -141,9 +148,10 @@ class _Job:
         code, _, metric = name.rpartition(".")
         if (name in PROBABILITY or "calibration" in metric) and not sums_to_one(self.scores):
             return NOT_PROBABILITIES
-        if code not in self.codes:
+        if code not in (*self.codes, calibration.MALIGNANT):
             return "no class can be measured"
-        positives = int((self.labels == self.codes.index(code)).sum())
+        columns = np.flatnonzero(self.malignant) if code == calibration.MALIGNANT else [self.codes.index(code)]
+        positives = int(np.isin(self.labels, columns).sum())
         if positives == 0:
             return f"no case of {code}"
         return f"every case is {code}" if positives == len(self.labels) else f"the scores separate {code} completely"

@@ -160,9 +160,6 @@ def as_json(measured: Measured) -> dict[str, Any]:
         sizes = {"value": g.value, "n": g.n, "images": g.images, "diagnoses": g.diagnoses, "melanomas": g.melanomas}
         return {**sizes, "figures": plain(g.estimates)}
 
-    def place(b: ReliabilityBin) -> dict[str, Any]:
-        return {"low": b.low, "high": b.high, "expected": b.expected, "observed": b.observed.as_dict(), "n": b.cases}
-
     matrix = measured.confusion
     return {
         "unit": measured.unit,
@@ -174,7 +171,7 @@ def as_json(measured: Measured) -> dict[str, Any]:
         "calibrated": plain(measured.calibrated) if measured.two_priors else None,
         "melanoma": plain(measured.melanoma),
         "groups": {name: [group(g) for g in groups] for name, groups in measured.groups.items()},
-        "reliability": {name: [place(b) for b in bins] for name, bins in measured.reliability.items()},
+        "reliability": {name: [b.as_dict() for b in bins] for name, bins in measured.reliability.items()},
         "confusion": {"rows": matrix.rows, "columns": matrix.columns, "counts": matrix.counts.tolist()},
         "remarks": list(measured.remarks),
     }

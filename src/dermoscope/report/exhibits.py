@@ -125,7 +125,8 @@ def _calibration(measured: Measured, where: Provenance) -> Section:
     curve = Drawn(
         "reliability",
         "Reliability: how often a probability came true, in equal-width bins (15 of the highest probability, as in the "
-        "ECE; 10 of each diagnosis), with Wilson's 95 % interval; below, images in each bin (logarithmic). On the "
+        "ECE; 10 of each diagnosis and of any malignant, the sum over the malignant ones), with Wilson's 95 % "
+        "interval; below, images in each bin (logarithmic). On the "
         "dashed line probabilities are true. “If true”: the ECE that true probabilities would show here. Slope: "
         f"calibration slope [95 % interval]. {_COLOURS}{top}",
         f"Reliability curves of {', '.join(measured.reliability)}",

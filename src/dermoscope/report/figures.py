@@ -13,6 +13,7 @@ import numpy as np
 from dermoscope.core.errors import MissingDependencyError
 from dermoscope.core.estimate import Estimate
 from dermoscope.core.taxonomy import Group
+from dermoscope.evaluate.calibration import MALIGNANT
 from dermoscope.evaluate.curves import TOP, BandedCurve, ReliabilityBin
 from dermoscope.evaluate.mistakes import ConfusionMatrix
 from dermoscope.report.dossier import Measured, Provenance
@@ -181,9 +182,9 @@ def confusion(measured: Measured, where: Provenance) -> "Figure":
 
 
 def reliability(measured: Measured, where: Provenance) -> "Figure | None":
-    """Reliability of the highest probability and of each diagnosis, with counts below."""
+    """Reliability of the highest probability, any malignant and each diagnosis, with counts below."""
     del where
-    names = [name for name in (TOP, *measured.taxonomy.codes) if name in measured.reliability]
+    names = [name for name in (TOP, MALIGNANT, *measured.taxonomy.codes) if name in measured.reliability]
     if not names:
         return None
     rows = -(-len(names) // 3)
@@ -296,7 +297,7 @@ def _cells(axes: "Axes", matrix: ConfusionMatrix) -> None:
 def _reliability_panel(measured: Measured, name: str, panels: tuple["Axes", "Axes"], most: int) -> None:
     above, below = panels
     bins = measured.reliability[name]
-    colour = INK if name == TOP else _colour(measured, name)
+    colour = INK if name == TOP else GROUPS["malignant"] if name == MALIGNANT else _colour(measured, name)
     above.plot([0, 1], [0, 1], color=LINE, lw=0.6, dashes=(3, 3))
     x = [b.expected for b in bins]
     y, low, high = (np.array([getattr(b.observed, end) for b in bins]) for end in ("value", "low", "high"))
@@ -314,7 +315,10 @@ def _reliability_panel(measured: Measured, name: str, panels: tuple["Axes", "Axe
     else:
         slope = measured.calibrated[f"{name}.calibration_slope"]
         total = sum(b.cases for b in bins)
-        _title(above, name, f"{measured.images[name]:,} of {total:,} images", f"slope {_value(slope, 2)}")
+        codes = [d.code for d in measured.taxonomy.diagnoses if name in (d.code, d.group)]
+        images = sum(measured.images[code] for code in codes)
+        shown = "any malignant" if name == MALIGNANT else name
+        _title(above, shown, f"{images:,} of {total:,} images", f"slope {_value(slope, 2)}")
 
 
 def _counts(axes: "Axes", bins: tuple[ReliabilityBin, ...], colour: str, most: int) -> None:

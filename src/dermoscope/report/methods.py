@@ -45,7 +45,8 @@ def _of_figures(measured: Measured) -> list[tuple[str, str]]:
             "Expected calibration error of the highest probability in 15 equal-width bins (Guo et al. 2017, eq. 3), "
             "with the basic bootstrap interval; beside it what true probabilities would show on these cases, by "
             "consistency sampling (Bröcker & Smith 2007). Slope and intercept by logistic recalibration (Cox 1958; "
-            "Van Calster et al. 2019). Brier score summed over diagnoses (Brier 1950).",
+            "Van Calster et al. 2019), of each diagnosis and of any malignant one; their intervals draw the mix of "
+            "diagnoses too. Brier score summed over diagnoses (Brier 1950).",
         ),
     ]
 
