@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from dermoscope.cli import bundle, classify, data, demo, doctor, evaluate, figures, report, runs, train
+from dermoscope.cli import bundle, classify, data, demo, doctor, evaluate, figures, report, runs, submit, train
 
 _INTERRUPTED = 130
 """Exit code of a command that Ctrl-C stopped, as shells have it."""
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command("classify")(classify.classify)
 app.command("evaluate")(evaluate.evaluate)
+app.command("submit")(submit.submit)
 app.command("demo")(demo.demo)
 app.add_typer(data.app, name="data")
 app.command("train")(train.train)
