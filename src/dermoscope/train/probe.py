@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
-from dermoscope.core.errors import TrainingError
 from dermoscope.train.batches import TrainingPictures, plain
-from dermoscope.train.loop import Progress, cross_entropy
+from dermoscope.train.head import Embedded, fit_head
+from dermoscope.train.loop import Progress
 from dermoscope.train.networks import Reader, build
 from dermoscope.train.recipes import Recipe
 
@@ -26,34 +25,9 @@ def fit_probe(recipe: Recipe, data: TrainingPictures, cache: Path, progress: Pro
     network = build(recipe.backbone, len(data.cases.taxonomy), pretrained=recipe.pretrained, sizes=(recipe.size,))
     reader = Reader(network).eval()
     views = [_embeddings(reader, recipe, data, cache, flip, progress) for flip in (False, True)]
-    features = torch.from_numpy(np.stack(views))
-    labels = torch.tensor(data.labels)  # a copy: a case set lends its labels read-only
-    held = torch.tensor(data.held) if recipe.masked and data.held is not None else None
-    head = reader.network.get_classifier()
-    optimiser = torch.optim.AdamW(head.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay)
-    epochs = sum(count for count, _ in recipe.phases)
-    steps = max(1, len(labels) // recipe.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.rate, epochs * steps)
-    shares = torch.from_numpy(data.draw_shares(recipe.balance))
-    generator = torch.Generator().manual_seed(recipe.seed)
-    for epoch in range(epochs):
-        drawn = torch.multinomial(shares, steps * recipe.batch, replacement=True, generator=generator)
-        view = torch.randint(0, len(features), (len(drawn),), generator=generator)
-        for rows, which in zip(drawn.split(recipe.batch), view.split(recipe.batch), strict=True):
-            x = F.dropout(features[which, rows], recipe.dropout)
-            allowed = None if held is None else held[rows]
-            loss = cross_entropy(head(x), labels[rows], allowed, recipe.label_smoothing)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-        if not loss.isfinite():
-            raise TrainingError(
-                f"the loss became {loss.item()} in epoch {epoch + 1}; lower the rate (--set rate=...) and train into "
-                "another --out"
-            )
-        if progress is not None:
-            progress("head", epoch + 1, epochs)
+    held = data.held if recipe.masked else None
+    shown = Embedded(np.stack(views), data.labels, data.draw_shares(recipe.balance), held)
+    fit_head(reader.network.get_classifier(), recipe, shown, progress)
     return reader.eval()
 
 
