@@ -157,10 +157,11 @@ def paired_difference(
     low, high = percentile(draws)
     everyone: Bool[np.ndarray, " rows"] = np.ones(len(rows), bool)
     n = clusters.count(everyone)
-    return Difference(Estimate(value, low, high, "paired bootstrap", clusters.unit, n), _two_sided(draws))
+    return Difference(Estimate(value, low, high, "paired bootstrap", clusters.unit, n), two_sided(draws))
 
 
-def _two_sided(draws: Draws) -> float:
+def two_sided(draws: Draws) -> float:
+    """P-value of no difference from resampled differences, as `paired_difference` defines it."""
     drawn = draws[~np.isnan(draws)]
     fewer = min((drawn <= 0).sum(), (drawn >= 0).sum())
     return float(min(1.0, 2 * (fewer + 1) / (len(drawn) + 1)))
