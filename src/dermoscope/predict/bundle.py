@@ -187,6 +187,9 @@ def _check(bundle: Bundle) -> None:
     bundle.pipeline.calibrated(nothing)
     for code in bundle.decision.codes:
         bundle.taxonomy.index(code)
+    stray = [m.name for m in bundle.members if m.merge and not 0 <= min(m.merge) <= max(m.merge) < diagnoses]
+    if stray:
+        raise ValueRuleError(f"members that are projected onto columns that do not exist: {some(stray)}")
     ood = bundle.ood
     if ood is not None and ood.projection.shape != (len(ood.centre), ood.means.shape[1]):
         raise ValueRuleError(f"out-of-distribution arrays {ood.centre.shape}, {ood.projection.shape} do not match")

@@ -22,7 +22,8 @@ class Member(BaseModel):
 
     `size` is the side of its input square in px, `preprocessing` what is done to a picture before it is framed.
     `temperature` and `bias` bring it to the prior of the other members before the mean (see `refine/pipeline.py`).
-    `origin` is the SHA-256 of the bundle that it came from, empty where it was trained for this one.
+    `origin` is the SHA-256 of the bundle that it came from, empty where it was trained for this one. `merge` gives, for
+    every diagnosis of the network itself, the column of the bundle that it belongs to (empty: they are the same).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,6 +36,7 @@ class Member(BaseModel):
     temperature: float = Field(default=1.0, gt=0)
     bias: tuple[float, ...] = ()
     origin: str = ""
+    merge: tuple[int, ...] = ()
 
     @field_validator("preprocessing")
     @classmethod

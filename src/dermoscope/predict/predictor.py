@@ -146,7 +146,9 @@ class Predictor:
         """Probabilities under a prior, warnings and answer of every case of a prediction.
 
         `prior` may be a function of the calibrated probabilities, which estimates the prior from these very cases.
+        Raises BundleError for a bundle that is not to be served before it is calibrated here.
         """
+        self.bundle.check_served()
         target = prior(self.refine(prediction, "calibration")) if callable(prior) else self.prior(prior)
         shown = self.refine(prediction, target)
         ranks = self._ranks(prediction)
@@ -215,10 +217,22 @@ class Predictor:
             squares = np.concatenate([cut(prepare(p.pixels, member.steps), member.size, views) for _, p in batch])
             found, embedding = session.run(squares, ("logits", "embedding"))
             assert found is not None  # Session.load refuses a graph without logits
-            logits.append(found.reshape(len(batch), len(views), -1))
+            logits.append(_merged(found, member.merge, len(self.taxonomy)).reshape(len(batch), len(views), -1))
             if not logits[1:] and embedding is not None:
                 first = embedding.reshape(len(batch), len(views), -1)[:, 0]
         return np.concatenate(logits, axis=1), first
+
+
+def _merged(
+    logits: Float[np.ndarray, "n own"], merge: Sequence[int], diagnoses: int
+) -> Float[np.ndarray, "n diagnoses"]:
+    """Logits over the bundle's diagnoses: the probabilities of those that belong together add up."""
+    if not merge:
+        return logits
+    out = np.full((len(logits), diagnoses), -np.inf, logits.dtype)
+    for column, target in enumerate(merge):
+        out[:, target] = np.logaddexp(out[:, target], logits[:, column])
+    return out
 
 
 def _readable(
