@@ -6,7 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dermoscope.predict.bundle import Bundle
+import numpy as np
+import pytest
+
+from dermoscope.predict.bundle import Bundle, load
+from dermoscope.predict.predictor import Predictor
 
 Cli = Callable[..., Any]
 
@@ -45,3 +49,47 @@ def test_info_verifies_every_file(dermoscope: Cli, bundle_folder: Path, tmp_path
 def test_a_group_alone_shows_its_commands(dermoscope: Cli) -> None:
     said = dermoscope("bundle")
     assert "info" in said.out + said.err
+
+
+def test_from_a_graph_to_a_bundle_that_is_served(
+    dermoscope: Cli, bundle: Bundle, synthetic: Path, images: list[Path], tmp_path: Path
+) -> None:
+    (graph,) = bundle.graphs.values()
+    model, out = tmp_path / "theirs.onnx", tmp_path / "their model"
+    model.write_bytes(graph)
+    said = dermoscope(
+        "bundle", "import", model, "--out", out, "--licence", "MIT", "--views", 2,
+        "--preprocess", "layout=nhwc,output=logits,embedding=embedding,features=features",
+    )  # fmt: skip
+    assert (said.code, said.err) == (0, "")
+    assert f"next: dermoscope bundle calibrate {out} --data NAME" in said.out
+    made = load(out)
+    assert (made.manifest.name, made.manifest.served, made.card.licence) == ("their-model", False, "MIT")
+    assert made.members[0].size == 64
+    assert np.array_equal(*(Predictor.load(b).predict(images[:3], views=2).logits for b in (made, bundle)))
+    told = json.loads(dermoscope("bundle", "calibrate", out, "--data", synthetic, "--json").out)
+    served = load(out)
+    assert told == {"bundle": str(out), "sha256": served.sha256, "served": True}
+    assert served.ood is not None
+    said = dermoscope("classify", images[0], "--bundle", out, "--json")
+    assert sum(json.loads(said.out)[0]["probabilities"].values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("x.onnx", (), "x.onnx: not an ONNX file"),
+        ("x.onnx", ("--taxonomy", "isic2020"), "no taxonomy 'isic2020'; there are isic2018, isic2019"),
+        ("x.onnx", ("--preprocess", "side=224"), "--preprocess side=224: expected one of size=..."),
+        ("x.pth", (), "of which network are these weights? --backbone NAME"),
+        ("x.pth", ("--backbone", "test_efficientnet"), "x.pth: "),
+    ],
+)
+def test_what_cannot_be_imported(
+    name: str, arguments: tuple[str, ...], message: str, dermoscope: Cli, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(b"nothing of the kind")
+    said = dermoscope("bundle", "import", tmp_path / name, "--out", tmp_path / "out", *arguments)
+    assert (said.code, said.out) == (2, "")
+    assert message in said.err
+    assert not (tmp_path / "out").exists()

@@ -1,15 +1,26 @@
 """`dermoscope bundle`."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-app = typer.Typer(help="Look into a bundle.", no_args_is_help=True, rich_markup_mode=None)
+if TYPE_CHECKING:
+    from dermoscope.predict.bundle import Bundle
+
+_PREPROCESS = (
+    "What the model expects: size=224,mean=0.485:0.456:0.406,std=0.229:0.224:0.225,layout=nchw,range=1,outputs=logits,"
+    "order=MEL:NV:BCC:AK:BKL:DF:VASC:SCC. Also output=, embedding=, features=NAME."
+)
+
+app = typer.Typer(
+    help="Look into a bundle, import another's model, calibrate it.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.callback()
 def _root() -> None:
-    """Look into a bundle."""
+    """Look into a bundle, import another's model, calibrate it."""
 
 
 @app.command()
@@ -33,3 +44,98 @@ def info(
         )
     else:
         print(as_text(found.card, found.sha256))
+
+
+@app.command("import")
+def import_(
+    model: Annotated[Path, typer.Argument(help="An ONNX file, or with --backbone a checkpoint (.pth, .safetensors).")],
+    out: Annotated[Path, typer.Option(help="Folder of the new bundle.")],
+    taxonomy: Annotated[str, typer.Option(help="isic2019 or isic2018: its diagnoses.")] = "isic2019",
+    preprocess: Annotated[str, typer.Option(help=_PREPROCESS)] = "",
+    backbone: Annotated[str | None, typer.Option(help="timm's name of the network of a checkpoint.")] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the weights, for the card.")] = "not stated",
+    views: Annotated[int, typer.Option(help="Views to average per image (1 to 16).")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Make a bundle of a model that was trained elsewhere; it is served once it has been calibrated here."""
+    from dermoscope.core.errors import InputError
+    from dermoscope.core.taxonomy import TAXONOMIES
+    from dermoscope.predict.bundle import save
+
+    _needed()
+    from dermoscope.train.expected import read_expected
+    from dermoscope.train.imported import Described, import_checkpoint, import_onnx
+
+    if taxonomy not in TAXONOMIES:
+        raise InputError(f"no taxonomy {taxonomy!r}; there are {', '.join(TAXONOMIES)}")
+    described = Described(_name(out), TAXONOMIES[taxonomy], licence, views)
+    expected = read_expected(preprocess)
+    if backbone is None and model.suffix in (".pth", ".pt", ".bin", ".safetensors"):
+        raise InputError(f"{model}: of which network are these weights? --backbone NAME, as timm calls it")
+    made = (
+        import_onnx(model, expected, described)
+        if backbone is None
+        else import_checkpoint(model, backbone, expected, described)
+    )
+    _tell(save(made, out), out, as_json)
+
+
+@app.command()
+def calibrate(
+    bundle: Annotated[Path, typer.Argument(help="Folder of a bundle.")],
+    data: Annotated[str, typer.Option(help="Data set with a role calibration, by name or path.")] = "ham10000",
+    out: Annotated[Path | None, typer.Option(help="Folder of the calibrated bundle; else in its place.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Fit calibration, threshold and, where the model gives an embedding, what is usual; then it is served.
+
+    On the roles calibration and training of the data, which it must not have been trained on: of a model from
+    elsewhere only its maker knows.
+    """
+    from dermoscope.cli.progress import phases
+    from dermoscope.data.catalog import open_cases
+    from dermoscope.data.splits import sharpest_per_lesion, with_role
+    from dermoscope.predict.bundle import load, save
+    from dermoscope.predict.fitting import fitted
+
+    found = load(bundle)
+    cases, _ = open_cases(data)
+    known = cases.where(lambda c: c.diagnosis is not None and c.path is not None)
+    with phases() as progress:
+        made = fitted(
+            found, sharpest_per_lesion(with_role(known, "calibration")), with_role(known, "training"), progress=progress
+        )
+    where = out or bundle
+    _tell(save(made, where), where, as_json)
+
+
+def _needed() -> None:
+    from dermoscope.core.errors import MissingDependencyError
+
+    try:
+        import dermoscope.train.imported  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"this needs {error.name}: `make setup`, or pip install -c constraints.txt -e '.[train]' in the clone"
+        ) from error
+
+
+def _name(out: Path) -> str:
+    import re
+
+    return re.sub(r"[^\w.+-]+", "-", out.resolve().name).strip("-") or "imported"
+
+
+def _tell(bundle: "Bundle", where: Path, as_json: bool) -> None:
+    import json
+
+    manifest = bundle.manifest
+    if as_json:
+        print(json.dumps({"bundle": str(where), "sha256": bundle.sha256, "served": manifest.served}))
+        return
+    print(f"bundle {where} ({sum(map(len, bundle.graphs.values())) / 1e6:.1f} MB, {bundle.sha256[:12]})")
+    if manifest.served:
+        print(f"next: dermoscope classify IMAGES --bundle {where}")
+    else:
+        print("not served before it is calibrated here, on cases that it was not trained on:")
+        print(f"next: dermoscope bundle calibrate {where} --data NAME")

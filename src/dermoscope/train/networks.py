@@ -65,11 +65,12 @@ def build(
     else:
         network = Pooled(network, diagnoses)
     for size in sorted(set(sizes)):
-        _check_size(network, backbone, size)
+        check_size(network, backbone, size)
     return network
 
 
-def _check_size(network: Any, backbone: str, size: int) -> None:
+def check_size(network: Any, backbone: str, size: int) -> None:
+    """Raise RecipeError where a network does not take squares of `size` px."""
     training = network.training
     try:
         with torch.inference_mode():
