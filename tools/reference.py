@@ -319,9 +319,9 @@ def data_sets() -> str:
     parts = [
         "# Data sets",
         GENERATED,
-        "The catalog of public data sets, `dermoscope.data.sets.CATALOG`. Numbers are of the set as published; an empty "
-        "cell was not read anywhere. Of mixed sets only the dermoscopic images are read. Whether commercial use is "
-        "allowed follows from the licence; where none was found it is not known, and `data combine --commercial-ok` "
+        "The catalog of public data sets, `dermoscope.data.sets.CATALOG`. Numbers are of the set as published; an "
+        "empty cell was not read anywhere. Of mixed sets only the dermoscopic images are read. Whether commercial use "
+        "is allowed follows from the licence; where none was found it is not known, and `data combine --commercial-ok` "
         "leaves the set out. A word that means none of the eight diagnoses is `UNK`; one that may mean several of them "
         "is left out. A malignant word without a code is never counted as benign.",
         _table(heads, rows),

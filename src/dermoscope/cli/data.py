@@ -1,5 +1,6 @@
 """`dermoscope data`."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ from dermoscope.cli import audit
 if TYPE_CHECKING:
     from dermoscope.core.cases import CaseSet
     from dermoscope.data.acquire import Got
+    from dermoscope.data.combine import Combined
     from dermoscope.data.listing import Listing
 
 app = typer.Typer(help="Public data sets: what there is, and whether it can be trusted.", rich_markup_mode=None)
@@ -81,6 +83,61 @@ def get(
         print(json.dumps(said, ensure_ascii=False))
     else:
         _tell(name, folder, got, cases, note)
+
+
+@app.command("combine")
+def combine(
+    given: Annotated[list[str], typer.Argument(metavar="NAME|PATH", help="Names of the catalog or paths.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; an earlier combination there is replaced.")],
+    commercial_ok: Annotated[
+        bool, typer.Option("--commercial-ok", help="Only sets whose licence allows commercial use.")
+    ] = False,
+    dermoscopic_only: Annotated[
+        bool, typer.Option("--dermoscopic-only", help="Leave out sets of clinical photographs.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make one data set of several: pictures that stand in two of them dropped, groups merged, licences collected.
+
+    The same sets give the same bytes. Images stay where they are; use the folder as --data.
+    """
+    import json
+
+    from dermoscope.cli.progress import phases
+    from dermoscope.data.combine import combine as make
+
+    with phases() as progress:
+        found = make(given, out, commercial_ok=commercial_ok, dermoscopic_only=dermoscopic_only, progress=progress)
+    lost = [{"image": d.image, "set": d.set, "reason": d.reason, "instead": d.instead} for d in found.dropped]
+    if as_json:
+        said = {"folder": str(out), "images": len(found.whole), "groups": len(set(found.whole.groups))}
+        said |= {"sources": found.counts(), "dropped": lost, "left_out": dict(found.left_out)}
+        print(json.dumps(said, indent=1, ensure_ascii=False))
+    else:
+        _tell_combined(found, out)
+
+
+def _tell_combined(found: "Combined", out: Path) -> None:
+    from dermoscope.cli.audit import _print_counts
+    from dermoscope.data.licences import verdict
+
+    for name, why in found.left_out.items():
+        print(f"left out: {name}: {why}")
+    whole = found.whole
+    print(f"{len(whole):,} images in {len(set(whole.groups)):,} groups, of {', '.join(p.name for p in found.parts)}\n")
+    _print_counts("source", {s: {c: n for c, n in of.items() if n} for s, of in found.counts().items()})
+    reasons = Counter(d.reason.split(",")[0].split(":")[0] for d in found.dropped)
+    kinds = ", ".join(f"{n:,} {why}" for why, n in reasons.most_common())
+    print(f"\ndropped: {len(found.dropped):,} images" + (f" ({kinds}), listed in dropped.csv" if kinds else ""))
+    unknown = sum(of.get("UNK", 0) for of in found.counts().values())
+    if unknown:
+        print(f"UNK: {unknown:,} images are none of the diagnoses; training leaves them out")
+    print("licences:")
+    used = Counter(row.set for row in found.rows)
+    for line in verdict([(p.name, used[p.name], p.entry, p.said) for p in found.parts]):
+        print(f"  {_wrapped(line, 2)}")
+    print(f"\nwritten: {out}: cases.csv, split.csv, dropped.csv, table.csv, licences.md, combined.json")
+    print(f"next:    dermoscope train --recipe quick --data {out} --out runs/{out.name}")
 
 
 def _tell(name: str, folder: Path, got: "tuple[Got, ...]", cases: "CaseSet", note: str) -> None:

@@ -95,6 +95,8 @@ def known_groups(entry: DataSet) -> Mapping[str, str]:
 def open_cases(given: str) -> tuple[CaseSet, Mapping[str, str]]:
     """Cases of a data set by its name here or by a path (see `data.readers`), and what a model card says of it.
 
+    The path may be a folder that `dermoscope data combine` left.
+
     The second value has `name`, and of a data set here `licence`, `citation` and, joined by semicolons, `lacks`.
     Several joined by `+` (`ham10000+isic2017`) are one: the first as it is, of every later one the cases with the role
     training, so that what is chosen, calibrated and tested on stays the first. Cases without a source are then told
@@ -111,7 +113,7 @@ def open_cases(given: str) -> tuple[CaseSet, Mapping[str, str]]:
     names = [short if last.count(short) == 1 else part for part, short in zip(parts, last, strict=True)]
     first, *later = (_with_source(cases, name) for (cases, _), name in zip(sets, names, strict=True))
     whole = sum((cases.where(lambda case: role_of(case.group) == "training") for cases in later), first)
-    return whole, _described_together({name: said for name, (_, said) in zip(names, sets, strict=True)})
+    return whole, described_together({name: said for name, (_, said) in zip(names, sets, strict=True)})
 
 
 def _open_one(given: str) -> tuple[CaseSet, Mapping[str, str]]:
@@ -122,8 +124,11 @@ def _open_one(given: str) -> tuple[CaseSet, Mapping[str, str]]:
         return load(given), said | {key: text for key, text in more.items() if text}
     if not given or not Path(given).exists():
         raise InputError(f"no data set and no path {given!r}; the catalog has {', '.join(CATALOG)}")
+    from dermoscope.data.combined import is_combined, read_combined
     from dermoscope.data.readers import read_cases
 
+    if is_combined(given):
+        return read_combined(given)
     return read_cases(given), {"name": Path(given).name}
 
 
@@ -160,7 +165,7 @@ def _with_source(cases: CaseSet, name: str) -> CaseSet:
     return replace(cases, cases=tuple(c if c.source else replace(c, source=name) for c in cases))
 
 
-def _described_together(sets: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
+def described_together(sets: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
     """What a card says of several sets. What all lack that say so is lacking; weights carry the terms of all."""
     unsaid = "not stated"
     lists = [said["lacks"].split("; ") for said in sets.values() if said.get("lacks")]
