@@ -197,7 +197,8 @@ def _pixels(seen: Evidence, at: int) -> int:
 
 def _reason(seen: Evidence, at: int, best: int) -> str:
     first, second = seen.facts_of(at), seen.facts_of(best)
-    larger = f", {_pixels(seen, best):,} px instead of {_pixels(seen, at):,}"
+    more = _pixels(seen, best) > _pixels(seen, at)
+    larger = f", {_pixels(seen, best):,} px instead of {_pixels(seen, at):,}" if more else ""
     if image_key(seen.cases[at].image_id) == image_key(seen.cases[best].image_id):
         return f"same id{larger}"
     if first and second and first.sha256 == second.sha256:
