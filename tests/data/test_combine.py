@@ -245,8 +245,10 @@ def test_a_kill_while_writing_leaves_the_earlier_combination(two: tuple[Path, Pa
         time.sleep(0.05)
         child.send_signal(signal.SIGKILL)
     assert {p.name: p.read_bytes() for p in out.iterdir()} == before
+    assert len(list(tmp_path.iterdir())) == 2, "what the killed run had begun"
     combine([str(two[1])], out)
     assert (out / "cases.csv").read_bytes() != before["cases.csv"]
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_combination_is_trained_on(

@@ -98,6 +98,8 @@ def check_place(out: Path) -> None:
 def place(out: Path, files: Mapping[str, bytes]) -> None:
     """Put a folder with these files into place, whole or not at all; an earlier combination is replaced.
 
+    What a killed run left beside it is removed.
+
     Raises InputError as `check_place` does, and where the folder cannot be written.
     """
     check_place(out)
@@ -105,7 +107,9 @@ def place(out: Path, files: Mapping[str, bytes]) -> None:
         if out.is_dir() and all((out / n).is_file() and (out / n).read_bytes() == data for n, data in files.items()):
             return
         out.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=".part-", dir=out.parent))
+        for killed in out.parent.glob(f".{out.name}.combining-*"):
+            shutil.rmtree(killed, ignore_errors=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{out.name}.combining-", dir=out.parent))
         unfinished.chmod(0o755)
         aside = unfinished.with_name(f"{unfinished.name}-old")
         try:
