@@ -16,6 +16,7 @@ from dermoscope.core.estimate import Estimate
 ROWS: Mapping[str, str] = {
     "isic2018:balanced_accuracy": "balanced accuracy, the seven diagnoses of ISIC 2018",
     "balanced_accuracy": "balanced accuracy, eight diagnoses (ISIC 2019)",
+    "held:balanced_accuracy": "balanced accuracy, only the diagnoses that are there",
     "macro_average.auc": "AUC, mean over diagnoses",
     "melanoma": "melanoma AUC, the lowest of three ¹ ²",
     "calibration:accuracy": "accuracy ²",
@@ -48,7 +49,8 @@ def lowest_melanoma_auc(figures: Figures) -> tuple[Estimate, str]:
 def comparison(splits: Sequence[Figures], sha256: str) -> str:
     """One table, a column per split: value [95 % interval], unit and n in the heading; notes and the bundle's hash."""
     lines = ["| figure | " + " | ".join(_heading(s) for s in splits) + " |", "|---" * (len(splits) + 1) + "|"]
-    for name, label in ROWS.items():
+    shown = {n: label for n, label in ROWS.items() if n == "melanoma" or any(n in s.estimates for s in splits)}
+    for name, label in shown.items():
         lines.append(f"| {label} | " + " | ".join(_cell(s, name) for s in splits) + " |")
     which = "; ".join(f"{s.title}: {lowest_melanoma_auc(s)[1]}" for s in splits)
     lines += [

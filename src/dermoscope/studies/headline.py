@@ -1,15 +1,16 @@
 """The bundled model's own figures: `make figures` runs this and rewrites README, card and docs from it.
 
 Splits, as the design fixes them: the headline is one image of every HAM10000 test lesion that has a sharper (224 px)
-copy; the validation figures are those of the twin that never saw the validation role; ISIC 2017 is the other clinic, of
-which nothing was trained, calibrated or chosen on.
+copy; the validation figures are those of the twin that never saw the validation role. ISIC 2017 is the other clinic: a
+model that learnt from its training role is scored on its test role, and the figure for a clinic that a model has never
+seen comes from a twin that was trained without it, on all of ISIC 2017.
 """
 
 import csv
 import datetime
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,15 +22,17 @@ from dermoscope.core.errors import InputError
 from dermoscope.core.estimate import Estimate
 from dermoscope.core.taxonomy import ISIC2019_TO_ISIC2018
 from dermoscope.core.truth import Truth
-from dermoscope.data.catalog import load
+from dermoscope.data.catalog import find, load
 from dermoscope.data.files import write_scores, write_truth
 from dermoscope.data.splits import Role, sharpest_per_lesion, with_role
 from dermoscope.data.store import write_file
 from dermoscope.evaluate.intervals import rate
-from dermoscope.evaluate.resampling import clusters_of
+from dermoscope.evaluate.repeats import resampled
+from dermoscope.evaluate.resampling import RESAMPLES, clusters_of
 from dermoscope.evaluate.score import evaluate
 from dermoscope.evaluate.subgroups import melanoma_aucs
 from dermoscope.predict import bundle as bundles
+from dermoscope.predict.bundle import Bundle
 from dermoscope.predict.predictor import Predictor
 from dermoscope.report.blocks import comparison, rewrite
 from dermoscope.report.card import as_markdown
@@ -68,7 +71,8 @@ def measure(
     """Every figure of one split. With `out`, the predictions and the truth are left there for `dermoscope evaluate`.
 
     Keys without prefix are under the bundle's default prior; `calibration:` marks those under the calibration prior,
-    `isic2018:` the seven diagnoses of ISIC 2018, `decision.` the answers as served.
+    `isic2018:` the seven diagnoses of ISIC 2018, `held:` those alone that the split holds where it does not hold all,
+    `decision.` the answers as served.
     """
     prediction = predictor.predict(split.cases, progress=progress)
     served = predictor.refine(prediction)
@@ -87,6 +91,10 @@ def measure(
     under = evaluate(calibrated, truth)
     found |= {f"calibration:{name}": under[name] for name in KEPT[1:]}
     found |= {f"calibration:{name}": e for name, e in melanoma_aucs(calibrated, split.cases).items()}
+    held = tuple(code for code, n in split.cases.counts().items() if n)
+    if len(held) < len(served.taxonomy):
+        among = resampled([served], truth, resamples=RESAMPLES, among=held)
+        found["held:balanced_accuracy"] = among.estimate("balanced_accuracy")
     return found | _decisions(predictor, split.cases, [r.answer.kind for r in predictor.results(prediction)], truth)
 
 
@@ -129,7 +137,7 @@ def figures_of(found: Mapping[str, Estimate], split: Split, scorings: int) -> Fi
     )
 
 
-def splits_to_measure() -> list[Split]:
+def splits_to_measure(bundle: Bundle) -> list[Split]:
     """What is scored of the shipped bundle; needs DERMOSCOPE_DATA."""
     ham = load("ham10000")
     test = headline_cases(ham, "test")
@@ -142,14 +150,32 @@ def splits_to_measure() -> list[Split]:
             test,
         ),
         Split("test-whole", "the same, whole field", "the same lesions from their whole field at 200 x 150 px", whole),
-        Split(
-            "isic2017",
-            "ISIC 2017, another clinic",
-            "ISIC 2017, all labelled images (melanoma, nevus, benign keratosis only), squeezed to 256 x 256 px; "
-            "nothing of it was trained, calibrated or chosen on",
-            load("isic2017"),
-        ),
+        _isic2017_test() if learnt_from(bundle, "isic2017") else another_clinic(),
     ]
+
+
+def learnt_from(bundle: Bundle, name: str) -> bool:
+    """Whether a data set of the catalog was in the training of a bundle, as its card says."""
+    return any(find(name).title in use.name for use in bundle.card.data)
+
+
+def another_clinic() -> Split:
+    """All of ISIC 2017, for bundles that have never seen any of it."""
+    return Split(
+        "isic2017",
+        "ISIC 2017, never seen",
+        "ISIC 2017, all labelled images (melanoma, nevus, benign keratosis only), squeezed to 256 x 256 px; "
+        "nothing of it was trained, calibrated or chosen on",
+        load("isic2017"),
+    )
+
+
+def _isic2017_test() -> Split:
+    text = (
+        "ISIC 2017, role test (melanoma, nevus, benign keratosis only), squeezed to 256 x 256 px; its training role "
+        "was trained on, nothing of it calibrated on"
+    )
+    return Split("isic2017-test", "ISIC 2017 test", text, with_role(load("isic2017"), "test"))
 
 
 def validation_split() -> Split:
@@ -159,37 +185,71 @@ def validation_split() -> Split:
     return Split("validation", "HAM10000 validation", text, sharpest_per_lesion(cases))
 
 
-def run(root: Path, reason: str, chosen: Path | None, progress: Callable[[str], Progress]) -> None:
+@dataclass(frozen=True)
+class Twins:
+    """Bundles that some figures are of: `chosen` never saw the validation role, `elsewhere` nothing of ISIC 2017."""
+
+    chosen: Path | None = None
+    elsewhere: Path | None = None
+
+
+def run(root: Path, reason: str, twins: Twins, progress: Callable[[str], Progress]) -> None:
     """Measure the bundled model and rewrite `docs/figures.json`, the card, README and docs below `root`.
 
-    `chosen` is the twin's bundle; without it the validation figures of the last run stay, as long as they are of the
-    same bundle. `progress` gives a callback (done, total) for the title of a split.
+    Figures of a twin that is not given stay as they are, as long as they are of the same bundle. `progress` gives a
+    callback (done, total) for the title of a split.
     """
     predictor = Predictor.load("default")
     sha = predictor.bundle.sha256
     record = root / "docs" / "figures.json"
     before = json.loads(record.read_text()) if record.exists() else {}
+    kept = [Figures.model_validate(f) for f in before["figures"]] if before.get("bundle") == sha else []
     found: list[Figures] = []
-    for split in splits_to_measure():
-        estimates = measure(predictor, split, out=root / "out" / "figures", progress=progress(split.title))
-        scorings = log_scoring(root / "docs" / "test-scorings.csv", sha[:12], split.name, reason)
+
+    def scored(by: Predictor, split: Split) -> None:
+        estimates = measure(by, split, out=root / "out" / "figures", progress=progress(split.title))
+        scorings = 0
+        if split.name != "validation":
+            scorings = log_scoring(root / "docs" / "test-scorings.csv", by.bundle.sha256[:12], split.name, reason)
         found.append(figures_of(estimates, split, scorings))
-    if chosen is not None:
-        twin = Predictor.load(chosen)
-        if predictor.bundle.card.run.get("twin") != twin.bundle.sha256:
-            raise InputError(
-                f"{chosen} is not the twin of the bundled model; `make install-weights` first, or leave it out"
-            )
-        split = validation_split()
-        estimates = measure(twin, split, progress=progress(split.title))
-        found.append(figures_of(estimates, split, 0))
-    elif before.get("bundle") == sha:
-        found += [Figures.model_validate(f) for f in before["figures"] if f["title"] == "HAM10000 validation"]
-    card = predictor.bundle.card.model_copy(update={"figures": tuple(found)})
+
+    for split in splits_to_measure(predictor.bundle):
+        scored(predictor, split)
+    for path, twin, title in (
+        (twins.elsewhere, _elsewhere, "ISIC 2017, never seen"),
+        (twins.chosen, _chosen, "HAM10000 validation"),
+    ):
+        if path is not None:
+            scored(*twin(path, predictor.bundle))
+        elif title not in [f.title for f in found]:
+            found += [f for f in kept if f.title == title]
+    _write(root, predictor.bundle, found)
+
+
+def _chosen(path: Path, shipped: Bundle) -> tuple[Predictor, Split]:
+    twin = Predictor.load(path)
+    if twin.bundle.sha256 not in (shipped.sha256, shipped.card.run.get("twin")):
+        raise InputError(f"{path} is not the twin of the bundled model; `make install-weights` first, or leave it out")
+    if any("validation" in use.roles for use in twin.bundle.card.data):
+        raise InputError(f"{path} learnt from the validation role; give the bundle that did not")
+    return twin, validation_split()
+
+
+def _elsewhere(path: Path, _: Bundle) -> tuple[Predictor, Split]:
+    twin = Predictor.load(path)
+    if learnt_from(twin.bundle, "isic2017"):
+        raise InputError(f"{path} learnt from ISIC 2017; give the twin that did not")
+    split = another_clinic()
+    alone = f"; by the twin `{twin.bundle.sha256[:12]}`, trained without it"
+    return twin, replace(split, text=split.text + alone)
+
+
+def _write(root: Path, bundle: Bundle, found: Sequence[Figures]) -> None:
+    card = bundle.card.model_copy(update={"figures": tuple(found)})
     bundles.save_card(card, bundles.find("default"))
-    content = {"bundle": sha, "figures": [f.model_dump(mode="json") for f in found]}
-    write_file(record, (json.dumps(content, indent=1) + "\n").encode())
-    write_file(root / "docs" / "model-card.md", as_markdown(card, sha).encode())
+    content = {"bundle": bundle.sha256, "figures": [f.model_dump(mode="json") for f in found]}
+    write_file(root / "docs" / "figures.json", (json.dumps(content, indent=1) + "\n").encode())
+    write_file(root / "docs" / "model-card.md", as_markdown(card, bundle.sha256).encode())
     readme = root / "README.md"
-    rewritten = rewrite(readme.read_text(), {"headline": comparison(found, sha)}, "README.md")
+    rewritten = rewrite(readme.read_text(), {"headline": comparison(found, bundle.sha256)}, "README.md")
     write_file(readme, rewritten.encode())
