@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dermoscope.data.readers import read_cases
 from dermoscope.predict.bundle import Bundle, load
 from dermoscope.predict.predictor import Predictor
 
@@ -93,3 +94,21 @@ def test_what_cannot_be_imported(
     assert (said.code, said.out) == (2, "")
     assert message in said.err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_head_on_embeddings(dermoscope: Cli, bundle: Bundle, synthetic: Path, tmp_path: Path) -> None:
+    cases = read_cases(synthetic)
+    found = Predictor.load(bundle).predict(cases, views=1).embedding
+    np.savez(tmp_path / "e.npz", ids=np.array(cases.ids), embeddings=found)
+    labels = tmp_path / "labels.csv"  # beside no image at all
+    rows = (f"{c.image_id},{c.diagnosis},{c.lesion_id}\n" for c in cases)
+    labels.write_text("image,diagnosis,lesion_id\n" + "".join(rows))
+    said = dermoscope("bundle", "probe", tmp_path / "e.npz", labels, "--out", tmp_path / "probe")
+    assert (said.code, said.err) == (0, "")
+    assert f"next: dermoscope bundle apply {tmp_path / 'probe'} EMBEDDINGS.npz" in said.out
+    said = dermoscope("bundle", "apply", tmp_path / "probe", tmp_path / "e.npz")
+    assert said.code == 0, said.err
+    assert said.out.splitlines()[0] == "image,MEL,NV,BCC,AK,BKL,DF,VASC,SCC"
+    assert len(said.out.splitlines()) == len(cases) + 1
+    said = dermoscope("classify", next(iter(cases)).path, "--bundle", tmp_path / "probe")
+    assert said.code == 2

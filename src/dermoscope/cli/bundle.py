@@ -81,6 +81,59 @@ def import_(
 
 
 @app.command()
+def probe(
+    embeddings: Annotated[Path, typer.Argument(help="A .npz with ids and an array [images, features].")],
+    labels: Annotated[Path, typer.Argument(help="CSV with a diagnosis, and lesion ids, for these ids.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new bundle.")],
+    encoder: Annotated[Path | None, typer.Option(help="The ONNX graph that made them: then it reads images.")] = None,
+    preprocess: Annotated[str, typer.Option(help="What the encoder expects: see `bundle import`.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Train a head on other people's embeddings (role training) and make a bundle of it.
+
+    With --encoder an ordinary one, to be calibrated; without, one for `bundle apply` alone, already calibrated on the
+    role calibration of these labels.
+    """
+    _needed()
+    from dermoscope.predict.bundle import save
+    from dermoscope.predict.embedded import read_embeddings, read_labels
+    from dermoscope.train.expected import read_expected
+    from dermoscope.train.imported import Described
+    from dermoscope.train.probed import probe as fit
+
+    cases = read_labels(labels)
+    described = Described(_name(out), cases.taxonomy, data=labels.name)
+    made = fit(read_embeddings(embeddings), cases, described, (encoder, read_expected(preprocess)) if encoder else None)
+    saved = save(made, out)
+    if encoder is None and not as_json:
+        print(f"bundle {out} ({saved.sha256[:12]}): reads embeddings, no images")
+        print(f"next: dermoscope bundle apply {out} EMBEDDINGS.npz")
+    else:
+        _tell(saved, out, as_json)
+
+
+@app.command()
+def apply(
+    bundle: Annotated[Path, typer.Argument(help="Folder of a bundle.")],
+    embeddings: Annotated[Path, typer.Argument(help="A .npz with ids and an array [images, features].")],
+    out: Annotated[Path | None, typer.Option(help="CSV to write; else standard output.")] = None,
+    prior: Annotated[str | None, typer.Option(help="calibration, uniform or training; else the bundle's.")] = None,
+) -> None:
+    """Probabilities of embeddings instead of images, as an ISIC CSV: last layer, calibration and prior of a bundle."""
+    import sys
+
+    from dermoscope.data.files import write_scores
+    from dermoscope.predict.bundle import load
+    from dermoscope.predict.embedded import predict_embeddings, read_embeddings
+
+    found = load(bundle)
+    target = found.prior(prior or found.manifest.default_prior)
+    write_scores(
+        out or sys.stdout, found.pipeline.shifted(predict_embeddings(found, read_embeddings(embeddings)), target)
+    )
+
+
+@app.command()
 def calibrate(
     bundle: Annotated[Path, typer.Argument(help="Folder of a bundle.")],
     data: Annotated[str, typer.Option(help="Data set with a role calibration, by name or path.")] = "ham10000",

@@ -39,6 +39,7 @@ class Described:
     taxonomy: Taxonomy
     licence: str = "not stated"
     views: int = 1
+    data: str = "not known"
 
 
 def import_onnx(path: Path, expected: Expected, described: Described) -> Bundle:
@@ -47,14 +48,19 @@ def import_onnx(path: Path, expected: Expected, described: Described) -> Bundle:
     Raises BundleError, naming the file, for what is no such graph or does not give what it should, InputError where
     `expected` has to say more.
     """
-    content = _content(path)
+    return import_content(path, _content(path), expected, described)
+
+
+def import_content(path: Path, content: bytes, expected: Expected, described: Described) -> Bundle:
+    """As `import_onnx`, of a graph in memory; `path` is what messages call it."""
     try:
         checked, expected = wrapped(content, expected, described.taxonomy, raw=True)
         _check_runs(checked, expected, expected.width(described.taxonomy))
         graph, expected = wrapped(content, expected, described.taxonomy)
     except (BundleError, InputError) as error:
         raise type(error)(f"{path}: {error}") from None
-    return _bundle(graph, {}, expected.size, described, content, f"ONNX graph {path.name}")
+    made = bare_bundle(graph, expected.size, described, f"imported: ONNX graph {path.name}, at {expected.size} px")
+    return _of_file(made, content)
 
 
 def import_checkpoint(path: Path, backbone: str, expected: Expected, described: Described) -> Bundle:
@@ -76,7 +82,8 @@ def import_checkpoint(path: Path, backbone: str, expected: Expected, described: 
     reader = _reader(network, expected, expected.columns(described.taxonomy))
     graph = to_onnx(reader, size)
     _check_runs(graph, replace(expected, size=size), expected.width(described.taxonomy))
-    return _bundle(graph, _head(reader, described), size, described, content, f"{backbone}, weights of {path.name}")
+    said = f"imported: {backbone}, weights of {path.name}, at {size} px"
+    return _of_file(replace(bare_bundle(graph, size, described, said), arrays=_head(reader, described)), content)
 
 
 def _content(path: Path) -> bytes:
@@ -187,9 +194,14 @@ def _check_kind(raw: np.ndarray, expected: Expected) -> None:
         raise BundleError("the outputs are no probabilities, some lie outside [0, 1]: --preprocess outputs=logits")
 
 
-def _bundle(
-    graph: bytes, arrays: dict[str, np.ndarray], size: int, described: Described, content: bytes, what: str
-) -> Bundle:
+def _of_file(bundle: Bundle, content: bytes) -> Bundle:
+    run = {**bundle.card.run, "sha256": hashlib.sha256(content).hexdigest()}
+    unknown = ("not known: the model was made elsewhere, and may have seen any public image",)
+    return replace(bundle, card=bundle.card.model_copy(update={"run": run, "not_in_training": unknown}))
+
+
+def bare_bundle(graph: bytes, size: int, described: Described, summary: str) -> Bundle:
+    """A bundle of a graph about which nothing has been fitted."""
     taxonomy = described.taxonomy
     manifest = Manifest(
         format=FORMAT,
@@ -208,14 +220,9 @@ def _bundle(
     )
     card = Card(
         name=described.name,
-        summary=f"imported: {what}, at {size} px",
+        summary=summary,
         licence=described.licence,
         intended_use="Research on dermoscopic images; not a medical device, no diagnosis without a physician.",
-        not_in_training=("not known: the model was made elsewhere, and may have seen any public image",),
-        run={
-            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-            "imported": what,
-            "sha256": hashlib.sha256(content).hexdigest(),
-        },
+        run={"date": datetime.datetime.now(datetime.UTC).date().isoformat()},
     )
-    return Bundle(manifest, {MODEL: graph}, arrays, card)
+    return Bundle(manifest, {MODEL: graph}, {}, card)

@@ -28,7 +28,7 @@ def wrapped(content: bytes, expected: Expected, taxonomy: Taxonomy, *, raw: bool
     where `expected` has to say more.
     """
     expected.columns(taxonomy)
-    model = _loaded(content)
+    model = loaded(content)
     given = _input(model)
     expected = replace(expected, size=_size(given, expected))
     from onnx import compose
@@ -48,7 +48,8 @@ def wrapped(content: bytes, expected: Expected, taxonomy: Taxonomy, *, raw: bool
     return _assembled(model, nodes, kept, expected.size), expected
 
 
-def _loaded(content: bytes) -> Any:
+def loaded(content: bytes) -> Any:
+    """An ONNX model. Raises BundleError for what is none, holds its weights elsewhere, or is too old."""
     try:
         import onnx
     except ImportError as error:
