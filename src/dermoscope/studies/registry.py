@@ -6,7 +6,9 @@ from importlib import import_module
 from dermoscope.core.errors import InputError
 from dermoscope.studies.base import Study
 
-STUDIES: Mapping[str, str] = {}
+STUDIES: Mapping[str, str] = {
+    "ood": "dermoscope.studies.ood",
+}
 
 
 def find(name: str) -> Study:
