@@ -363,3 +363,16 @@ def main(synthetic: Path, out: Path) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), Path(sys.argv[2]))
+
+
+def test_runs_are_compared_on_another_clinic(run_folder: Path, synthetic: Path) -> None:
+    cases = read_cases(synthetic).where(lambda c: c.diagnosis in ("MEL", "NV", "BKL"))
+    found = compare([run_folder, run_folder], cases)
+    n = len(with_role(cases, "validation").one_per_lesion())
+    shown = {name: row for name, row in found.figures.items() if name.startswith("elsewhere:")}
+    assert set(shown) == {"elsewhere:balanced_accuracy", "elsewhere:macro_average.auc", "elsewhere:MEL.auc"}
+    assert all(e is not None and e.n == n for row in shown.values() for e in row)
+    differences = [d for d in found.differences if d.metric in shown]
+    assert [d.estimate.value for d in differences] == [0, 0, 0]
+    with pytest.raises(InputError, match="none of the other cases has the role validation"):
+        compare([run_folder, run_folder], cases.where(lambda _: False))

@@ -112,6 +112,9 @@ def show(
 @app.command()
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Folders of two or more runs; the first is compared with each.")],
+    on: Annotated[
+        str | None, typer.Option(help="Compare on the validation role of this data set too, by name or path.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
 ) -> None:
     """Compare runs: settings that differ, and paired differences of their validation figures.
@@ -123,9 +126,12 @@ def compare(
     from rich.console import Console
     from rich.markup import escape
 
+    from dermoscope.cli.progress import phases
+    from dermoscope.data.catalog import open_cases
     from dermoscope.train.comparison import compare as compared
 
-    found = compared(runs)
+    with phases() as progress:
+        found = compared(runs, open_cases(on)[0] if on else None, progress)
     if as_json:
         print(json.dumps(found.as_dict(), indent=1))
         return

@@ -1,20 +1,26 @@
 """Runs beside each other: what differs in their settings, and in what they reached on the same lesions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dermoscope.core.card import RunCard
+from dermoscope.core.cases import CaseSet
 from dermoscope.core.errors import InputError
 from dermoscope.core.estimate import Estimate
 from dermoscope.core.probabilities import Scores
 from dermoscope.core.taxonomy import ISIC2018, Taxonomy
 from dermoscope.core.truth import Truth
 from dermoscope.data.files import guess_taxonomy, read_scores, read_truth
-from dermoscope.evaluate.intervals import holm, paired_difference
+from dermoscope.data.splits import with_role
+from dermoscope.evaluate.intervals import Difference, holm, paired_difference
 from dermoscope.evaluate.matching import brought_to
+from dermoscope.evaluate.repeats import Resampled, resampled
+from dermoscope.predict.predictor import Predictor
 from dermoscope.train import runs
+
+Progress = Callable[[str, int, int], None]
 
 COMPARED = (
     ("isic2018:balanced_accuracy", runs.SERVED, "balanced_accuracy"),
@@ -57,8 +63,13 @@ class Comparison:
         }
 
 
-def compare(folders: Sequence[Path]) -> Comparison:
-    """Compare runs with the first of them. Raises InputError for fewer than two, or a folder that holds no run."""
+def compare(folders: Sequence[Path], elsewhere: CaseSet | None = None, progress: Progress | None = None) -> Comparison:
+    """Compare runs with the first of them, on the lesions they were validated on.
+
+    With `elsewhere` also on the validation role of other cases, among the diagnoses that these hold: figures that begin
+    with `elsewhere:`, under a uniform prior.
+    Raises InputError for fewer than two, a folder that holds no run, or other cases without that role.
+    """
     if len(folders) < 2:
         raise InputError("comparing takes two runs or more; `dermoscope runs list` shows what there is")
     cards = [runs.read_run(folder) for folder in folders]
@@ -69,8 +80,34 @@ def compare(folders: Sequence[Path]) -> Comparison:
     estimates = [{n: f.get(n) for f in card.figures for n in f.estimates} for card in cards]
     figures = {n: [e.get(n) for e in estimates] for n in dict.fromkeys(n for e in estimates for n in e)}
     remarks = [_unfinished(folder, card) for folder, card in zip(folders, cards, strict=True) if not card.figures]
-    found, more = _differences(folders, cards)
-    return Comparison(tuple(map(str, folders)), settings, figures, found, (*remarks, *more))
+    rows, more = _differences(folders, cards)
+    if elsewhere is not None:
+        there = [_elsewhere(folder, elsewhere, progress) for folder in folders]
+        figures |= {f"{_ELSEWHERE}{n}": [r.estimate(n) for r in there] for n in _THERE if there[0].has(n)}
+        for folder, one in list(zip(folders, there, strict=True))[1:]:
+            rows += [(str(folder), f"{_ELSEWHERE}{n}", one.minus(there[0], n)) for n in _THERE if one.has(n)]
+    corrected = holm([found.p_value for _, _, found in rows])
+    differences = tuple(
+        RunDifference(run, name, found.estimate, found.p_value, p)
+        for (run, name, found), p in zip(rows, corrected, strict=True)
+    )
+    return Comparison(tuple(map(str, folders)), settings, figures, differences, (*remarks, *more))
+
+
+_ELSEWHERE = "elsewhere:"
+_THERE = ("balanced_accuracy", "macro_average.auc", "MEL.auc")
+
+
+def _elsewhere(folder: Path, cases: CaseSet, progress: Progress | None) -> Resampled:
+    """What the chosen bundle of a run says of the validation role of other cases."""
+    held = with_role(cases, "validation").where(lambda c: c.diagnosis is not None and c.path is not None)
+    if not len(held):
+        raise InputError("none of the other cases has the role validation; give a data set that has it")
+    predictor = Predictor.load(folder / "chosen")
+    told = None if progress is None else lambda done, total: progress(f"elsewhere, by {folder.name}", done, total)
+    said = predictor.refine(predictor.predict(held, progress=told), "uniform")
+    among = [code for code, n in held.counts().items() if n]
+    return resampled([said], Truth.from_cases(held), among=among)
 
 
 def _provenance(cards: Sequence[RunCard]) -> dict[str, list[str]]:
@@ -86,9 +123,11 @@ def _unfinished(folder: Path, card: RunCard) -> str:
     return f"{folder} has no validation figures: it is {runs.state_of(folder, card)}, or had no validation cases."
 
 
-def _differences(folders: Sequence[Path], cards: Sequence[RunCard]) -> tuple[tuple[RunDifference, ...], list[str]]:
+def _differences(
+    folders: Sequence[Path], cards: Sequence[RunCard]
+) -> tuple[list[tuple[str, str, Difference]], list[str]]:
     if not cards[0].figures:
-        return (), []
+        return [], []
     truth = _truth(folders[0])
     rows, remarks = [], []
     for folder, card in list(zip(folders, cards, strict=True))[1:]:
@@ -102,12 +141,7 @@ def _differences(folders: Sequence[Path], cards: Sequence[RunCard]) -> tuple[tup
                 target = ISIC2018 if name.startswith("isic2018:") else truth.taxonomy
                 (ours, known), (theirs, _) = (_brought(f / file, truth, target) for f in (folder, folders[0]))
                 rows.append((str(folder), name, paired_difference(ours, theirs, known, metric)))
-    corrected = holm([found.p_value for _, _, found in rows])
-    differences = tuple(
-        RunDifference(run, name, found.estimate, found.p_value, p)
-        for (run, name, found), p in zip(rows, corrected, strict=True)
-    )
-    return differences, remarks
+    return rows, remarks
 
 
 def _truth(folder: Path) -> Truth:
