@@ -7,6 +7,7 @@ from dermoscope.core.errors import InputError
 from dermoscope.studies.base import Study
 
 STUDIES: Mapping[str, str] = {
+    "preprocessing": "dermoscope.studies.preprocessing",
     "ood": "dermoscope.studies.ood",
 }
 
