@@ -14,7 +14,9 @@ from dermoscope.core.taxonomy import ISIC2019
 from dermoscope.data.readers import read_cases
 from dermoscope.data.splits import Role, role_of, with_role
 from dermoscope.predict.bundle import Bundle, load
+from dermoscope.predict.manifest import Member
 from dermoscope.predict.predictor import Predictor
+from dermoscope.train.batches import plain
 from dermoscope.train.checkpoint import kept_weights
 from dermoscope.train.pictures import cached
 from dermoscope.train.probe import fit_probe
@@ -221,3 +223,25 @@ def test_a_run_goes_on_from_another(synthetic: Path, tmp_path: Path) -> None:
         train(still, given, second, cache=tmp_path / "cache")
     with pytest.raises(InputError, match="takes a finished fine-tuned run of resnet18"):
         train(replace(still, backbone="resnet18"), given, tmp_path / "third", cache=tmp_path / "cache", start=first)
+
+
+def test_a_bundle_prepares_pictures_as_its_training_did(synthetic: Path, quick_recipe: Recipe, tmp_path: Path) -> None:
+    recipe = replace(quick_recipe, preprocessing=("shave=20", "shades_of_grey"))
+    given = read_cases(synthetic)
+    made = train(recipe, given, tmp_path / "run", cache=tmp_path / "cache")
+    assert [step["name"] for step in made.members[0].preprocessing] == ["shave", "shades_of_grey"]
+    cases = with_role(given, "validation")
+    prediction = Predictor.load(made).predict(cases, views=1)
+    # the same pictures from the cache of the training, prepared there, through the same graph
+    data = decoded(cases, recipe.size, tmp_path / "cache", steps=recipe.steps)
+    squares = plain(data.pictures, data.first, recipe.size)
+    logits, _ = Predictor.load(made).sessions[0].run(squares, ("logits", "embedding"))
+    assert logits is not None
+    np.testing.assert_allclose(prediction.logits[:, 0], logits, atol=0.3)
+    bare = replace(made, manifest=made.manifest.model_copy(update={"members": (_without_steps(made),)}))
+    other = Predictor.load(bare).predict(cases, views=1)
+    assert np.abs(other.logits[:, 0] - logits).max() > 3 * np.abs(prediction.logits[:, 0] - logits).max()
+
+
+def _without_steps(bundle: Bundle) -> Member:
+    return bundle.members[0].model_copy(update={"preprocessing": ()})

@@ -15,7 +15,7 @@ from dermoscope.core.prediction import Answer, Prediction
 from dermoscope.core.probabilities import Prior, Probabilities
 from dermoscope.core.taxonomy import Taxonomy
 from dermoscope.data.images import Picture, Source, read_images
-from dermoscope.data.preprocess import prepare
+from dermoscope.data.preprocess import decode_at, prepare
 from dermoscope.predict import bundle as bundles
 from dermoscope.predict.bundle import Bundle
 from dermoscope.predict.session import Session, usable_cores
@@ -183,8 +183,9 @@ class Predictor:
         failures: list[Failure] | None,
     ) -> Prediction:
         closest = max(v.get("zoom", 1.0) for v in views)
+        least = max(decode_at(round(m.size * closest), m.steps) for m in self.bundle.members)
         threads = min(usable_cores(), len(sources) or 1)
-        pictures = read_images(sources, at_least=round(self.bundle.manifest.size * closest), threads=threads)
+        pictures = read_images(sources, at_least=least, threads=threads)
         kept, quality, logits, embeddings = [], [], [], []
         readable = _readable(pictures, ids, sources, failures)
         for position, batch in _batches(readable, max(1, SQUARES // len(views))):
