@@ -66,12 +66,12 @@ def test_every_table_is_booktabs_with_its_notes(files):
 def test_long_tables_go_on_in_another():
     rows = tuple((f"site {k}", str(k)) for k in range(60))
     table = Table("long", "Sixty rows. And a sentence.", ("a", "b"), (("One", rows[:10]), ("Two", rows[10:])))
-    from dermoscope.report.latex import _parts
+    from dermoscope.report.latex import pieces_of
 
-    parts = _parts(table)
-    assert [part.name for part in parts] == ["long-1", "long-2", "long-3", "long-4"]
-    assert [row for part in parts for row in part.rows] == list(rows)
-    assert parts[1].caption == "Sixty rows, continued."
+    pieces = pieces_of(table)
+    assert [part.name for part in pieces] == ["long-1", "long-2", "long-3", "long-4"]
+    assert [row for part in pieces for row in part.rows] == list(rows)
+    assert pieces[1].caption == "Sixty rows, continued."
 
 
 def test_what_cannot_be_measured_has_its_reason_below():

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from dermoscope.cli import bundle, classify, data, demo, doctor, evaluate, figures, report, runs, submit, train
+from dermoscope.cli import bundle, classify, data, demo, doctor, evaluate, figures, report, runs, study, submit, train
 
 _INTERRUPTED = 130
 """Exit code of a command that Ctrl-C stopped, as shells have it."""
@@ -26,6 +26,7 @@ app.add_typer(data.app, name="data")
 app.command("train")(train.train)
 app.command("report")(report.report)
 app.add_typer(runs.app, name="runs")
+app.add_typer(study.app, name="study")
 app.add_typer(bundle.app, name="bundle")
 app.command("figures", hidden=True)(figures.figures)
 app.command("choices", hidden=True)(figures.choices)

@@ -81,7 +81,7 @@ def as_latex(measured: Measured, where: Provenance, progress: Progress | None = 
                 files[f"figures/{exhibit.name}.pdf"] = drawn
                 body.append(_figure(exhibit))
                 continue
-            for table in _parts(exhibit.table if isinstance(exhibit, Gallery) else exhibit):
+            for table in pieces_of(exhibit.table if isinstance(exhibit, Gallery) else exhibit):
                 files[f"tables/{table.name}.tex"] = as_table(table, source).encode()
                 body.append(rf"\input{{tables/{table.name}.tex}}")
         body.append(r"\clearpage")
@@ -147,7 +147,7 @@ def _cell(cell: Cell, table: Table, stacked: bool) -> str:
     return escape(f"{value} {interval}".strip())
 
 
-def _parts(table: Table) -> list[Table]:
+def pieces_of(table: Table) -> list[Table]:
     """The table in pieces that fit on a page."""
     if sum(1 for _ in table.rows) <= _LONGEST:
         return [table]

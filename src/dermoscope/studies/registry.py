@@ -7,6 +7,7 @@ from dermoscope.core.errors import InputError
 from dermoscope.studies.base import Study
 
 STUDIES: Mapping[str, str] = {
+    "steppan2021": "dermoscope.studies.steppan2021",
     "preprocessing": "dermoscope.studies.preprocessing",
     "ood": "dermoscope.studies.ood",
 }

@@ -20,10 +20,16 @@ from dermoscope.core.errors import InputError, TrainingError
 from dermoscope.core.study import Row
 from dermoscope.data.home import home
 from dermoscope.data.store import write_file
+from dermoscope.report.blocks import rewrite
+from dermoscope.report.study import as_markdown, study_table
+from dermoscope.report.tables import Table
 from dermoscope.studies.base import Asked, Context, Plan, Progress, Study
+from dermoscope.studies.consistency import judge
+from dermoscope.studies.published import figure_sets
 from dermoscope.train import runs
 
 FORMAT = 1
+_VERDICTS = "consistency.json"
 
 
 @dataclass(frozen=True)
@@ -128,3 +134,38 @@ def _sole(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def publish(root: Path, study: Study, found: Results) -> tuple[Path, Path]:
+    """Write results into the package and the block `study` of their page below the repository's `root`.
+
+    A page that does not exist yet begins with the title and the block. Raises InputError where a page has no block.
+    """
+    page = root / "docs" / "studies" / f"{study.name}.md"
+    begun = f"# {study.title}\n\n<!-- figures:study -->\n<!-- /figures:study -->\n"
+    text = page.read_text() if page.is_file() else begun
+    written = rewrite(text, {"study": page_block(study, found)}, page.name)
+    folder = root / "src" / "dermoscope" / "studies" / "results"
+    verdicts = json.dumps([judge(figures).as_dict() for figures in figure_sets()], indent=1)
+    write_file(folder / _VERDICTS, f"{verdicts}\n".encode())
+    return write_file(folder / f"{study.name}.json", found.text.encode()), write_file(page, written.encode())
+
+
+def verdicts_of(name: str) -> list[dict[str, Any]]:
+    """What the package came with of a study's figure sets: whether they can stand together (`Verdict.as_dict`)."""
+    with resources.as_file(resources.files("dermoscope.studies") / "results" / _VERDICTS) as path:
+        held = json.loads(path.read_bytes()) if path.is_file() else []
+    return [verdict for verdict in held if verdict["study"] == name]
+
+
+def table_of(study: Study, found: Results) -> Table:
+    """Claims beside what was measured, and where it was measured."""
+    card = found.card
+    data = f"{card.data.get('name', 'unnamed')} ({card.data['sha256'][:12]})"
+    where = f"Measured {card.changed[:10]} with dermoscope {card.code['version']} on {data}."
+    return study_table(study.name, study.title, found.rows, [where])
+
+
+def page_block(study: Study, found: Results) -> str:
+    """What a page of the docs shows of the results."""
+    return f"Claims: {study.paper.citation}.\n\n{as_markdown(table_of(study, found))}"

@@ -1,0 +1,109 @@
+"""`dermoscope study`: what a reader, a program and a paper get."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dermoscope.core.card import RunCard
+from dermoscope.core.estimate import Estimate
+from dermoscope.core.study import Measured, Row
+from dermoscope.studies.registry import STUDIES, find
+from dermoscope.studies.results import Results
+
+GAIN = Estimate(0.02, -0.01, 0.03, "paired bootstrap", "lesion", 90)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A DERMOSCOPE_HOME with results of one study, made up."""
+    claims = find("steppan2021").claims
+    auc = [c for c in claims if c.metric in ("AUC MEL", "AUC UNK")]
+    found = Measured("AUC MEL", Estimate(0.9, 0.85, 0.93, "bootstrap", "lesion", 90), "folds", "all_9")
+    gain = Measured("AUC MEL", GAIN, "folds", "all_9", "lite0", 0.04, 0.12)
+    rows = (
+        Row("steppan2021", "stand-in", "single", "One network & a view", claims[:2], (), "100 % made up"),
+        Row("steppan2021", "reproduced", "auc", "AUC of each diagnosis", tuple(auc), (found, gain)),
+    )
+    card = RunCard(name="steppan2021", started="2026-01-01", changed="2026-01-02", seed=0, recipe={}, environment={},
+                   data={"name": "toys", "sha256": "0" * 64}, code={"version": "0"})  # fmt: skip
+    folder = tmp_path / "studies" / "steppan2021"
+    folder.mkdir(parents=True)
+    (folder / "results.json").write_text(Results("steppan2021", card, rows).text)
+    monkeypatch.setenv("DERMOSCOPE_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("home")
+def test_list_names_every_study_and_its_claims(dermoscope: Callable[..., Any]) -> None:
+    said = dermoscope("study", "list", "--json")
+    rows = {row["study"]: row for row in json.loads(said.out)}
+    assert list(rows) == list(STUDIES)
+    assert rows["steppan2021"]["claims"] == 32
+    assert rows["steppan2021"]["results"]["origin"] == "this machine"
+    assert "32 claims; results of 2026-01-02 (this machine)" in dermoscope("study", "list").out
+
+
+@pytest.mark.usefixtures("home")
+def test_show_sets_claims_beside_what_was_measured_in_100_columns(
+    dermoscope: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    said = dermoscope("study", "show", "steppan2021")
+    lines = said.out.splitlines()
+    assert all(len(line) <= 100 for line in lines)
+    [line] = [text for text in lines if text.startswith("  AUC MEL ")]
+    assert "0.924" in line
+    assert "0.900 [0.850, 0.930]" in line
+    assert "+0.020 [−0.010, +0.030]" in said.out
+    assert "AUC MEL: claimed − measured" in said.out
+    assert "+0.024" in said.out
+    assert "other network than in the paper" in " ".join(said.out.split())
+    assert "Can the published figures stand together?" in said.out or not said.out.count("consistent")
+
+
+@pytest.mark.usefixtures("home")
+def test_json_holds_rows_with_what_was_promised(dermoscope: Callable[..., Any]) -> None:
+    rows = json.loads(dermoscope("study", "table", "--json").out)
+    assert all({"study", "type", "claims", "measured"} <= set(row) for row in rows)
+    ours = [row for row in rows if row["study"] == "steppan2021"]
+    assert {"value", "low", "high", "n", "unit", "split", "bundle"} <= set(ours[1]["measured"][0])
+    assert "differences" not in ours[0]
+    shown = json.loads(dermoscope("study", "show", "steppan2021", "--json").out)
+    assert shown["rows"] == ours
+    assert isinstance(shown["consistency"], list)
+
+
+def test_mermaid_is_the_diagram_alone(dermoscope: Callable[..., Any]) -> None:
+    assert dermoscope("study", "show", "steppan2021", "--mermaid").out.startswith("flowchart LR\n")
+
+
+def test_latex_compiles_with_its_bibliography(home: Path, dermoscope: Callable[..., Any]) -> None:
+    out = home / "tex"
+    said = dermoscope("study", "table", "--latex", "--out", out)
+    assert said.code == 0, said.err
+    assert (out / "steppan2021.tex").read_text().count(r"\toprule") == 1
+    assert "{steppan2021," in (out / "studies.bib").read_text()
+    if shutil.which("pdflatex") is None or shutil.which("bibtex") is None:
+        pytest.skip("pdflatex or bibtex is not installed: the tables are not compiled")
+    for command in (["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main"], ["bibtex", "main"],
+                    ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main"]):  # fmt: skip
+        done = subprocess.run(command, cwd=out, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0, done.stdout[-2000:]
+    assert (out / "main.pdf").stat().st_size > 10_000
+
+
+def test_what_is_not_there_says_what_to_do(
+    dermoscope: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DERMOSCOPE_HOME", str(tmp_path))
+    said = dermoscope("study", "show", "nothing")
+    assert (said.code, said.out) == (2, "")
+    assert "no study 'nothing'; there are steppan2021" in said.err
+    said = dermoscope("study", "run", "steppan2021", "--set", "folds=1")
+    assert said.code == 2
+    assert "an ablation needs 2 folds, 1 seed and 1 backbone at least" in said.err
