@@ -111,7 +111,8 @@ TREES: Mapping[str, tuple[tuple[str, ...], Mapping[str, str], Mapping[str, str |
     "mednode": (("melanoma/100.jpg", "naevus/200.jpg"), {}, {"100": "MEL", "200": "NV"}),
     "sd198": (
         ("images/Acne_Vulgaris/000001.jpg", "images/Malignant_Melanoma/000002.jpg",
-         "images/Metastatic_Carcinoma/000003.jpg"),
+         "images/Metastatic_Carcinoma/000003.jpg", "images/Dermatosis_Papulosa_Nigra/000004.jpg",
+         "images/Bowenoid_Papulosis/000005.jpg"),
         {},
         {"000001": None, "000003": None},
     ),

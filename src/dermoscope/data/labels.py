@@ -114,7 +114,7 @@ DEBATABLE: tuple[Debatable, ...] = (
         "called nevus but not melanocytic",
     ),
     Debatable(
-        ("Malignant_Melanoma", "Basal_Cell_Carcinoma", "Compound_Nevus"),
+        ("Malignant_Melanoma", "Basal_Cell_Carcinoma", "Compound_Nevus", "Bowenoid_Papulosis", "Subungual_Hematoma"),
         LEFT_OUT,
         "of SD-198 only what is none of the eight is used (as UNK), as in Steppan & Hanke 2021",
     ),
@@ -225,15 +225,21 @@ SD198 = Labels(
     {
         LEFT_OUT: (
             "Actinic_solar_Damage(Actinic_Keratosis)", "Actinic_solar_Damage(Actinic_Cheilitis)", "Angioma",
-            "Basal_Cell_Carcinoma", "Benign_Keratosis", "Blue_Nevus", "Bowen's_Disease", "Compound_Nevus",
-            "Congenital_Nevus", "Dermatofibroma", "Dysplastic_Nevus", "Halo_Nevus", "Junction_Nevus",
-            "Keratoacanthoma", "Lentigo_Maligna_Melanoma", "Malignant_Melanoma", "Nail_Nevus", "Nevus_Incipiens",
-            "Nevus_Spilus", "Pyogenic_Granuloma", "Seborrheic_Keratosis", "Solar_Lentigo", "Strawberry_Hemangioma",
+            "Basal_Cell_Carcinoma", "Benign_Keratosis", "Blue_Nevus", "Bowen's_Disease", "Bowenoid_Papulosis",
+            "Compound_Nevus", "Congenital_Nevus", "Dermatofibroma", "Dermatosis_Papulosa_Nigra", "Dysplastic_Nevus",
+            "Halo_Nevus", "Junction_Nevus", "Keratoacanthoma", "Lentigo_Maligna_Melanoma",
+            "Lymphangioma_Circumscriptum", "Malignant_Melanoma", "Nail_Nevus", "Nevus_Incipiens", "Nevus_Spilus",
+            "Pyogenic_Granuloma", "Seborrheic_Keratosis", "Solar_Lentigo", "Strawberry_Hemangioma",
+            "Subungual_Hematoma",
         ),
     },
     otherwise=UNK,
 )  # fmt: skip
-"""Clinical photographs of 198 diseases: those that are one of the eight are dropped, the rest is UNK."""
+"""Clinical photographs of 198 diseases: those that are one of the eight are dropped, the rest is UNK.
+
+Dropped too are kinds of the eight under names of their own (dermatosis papulosa nigra is a seborrheic keratosis,
+bowenoid papulosis a squamous cell carcinoma in situ under the microscope), and what other maps here count as VASC.
+"""
 
 PAD_UFES = Labels(
     {"MEL": ("MEL",), "NV": ("NEV",), "BCC": ("BCC",), "AK": ("ACK",), "BKL": ("SEK",), "SCC": ("SCC", "BOD")}
