@@ -12,7 +12,7 @@ from dermoscope.core.cases import Case, CaseSet
 from dermoscope.core.errors import InputError, LeakError, TrainingError
 from dermoscope.core.taxonomy import ISIC2019
 from dermoscope.data.readers import read_cases
-from dermoscope.data.splits import Role, role_of, with_role
+from dermoscope.data.splits import Role, role_of, with_role, write_split
 from dermoscope.predict.bundle import Bundle, load
 from dermoscope.predict.manifest import Member
 from dermoscope.predict.predictor import Predictor
@@ -223,6 +223,10 @@ def test_a_run_goes_on_from_another(synthetic: Path, tmp_path: Path) -> None:
         train(still, given, second, cache=tmp_path / "cache")
     with pytest.raises(InputError, match="takes a finished fine-tuned run of resnet18"):
         train(replace(still, backbone="resnet18"), given, tmp_path / "third", cache=tmp_path / "cache", start=first)
+    # what the first learnt from may be what another split calibrates or tests on
+    split = write_split(tmp_path / "split.csv", {c.image_id: (c.group, role_of(c.group)) for c in given})
+    with pytest.raises(InputError, match="was trained on another split"):
+        train(still, given, tmp_path / "fourth", cache=tmp_path / "cache", start=first, split=split)
 
 
 def test_a_bundle_prepares_pictures_as_its_training_did(synthetic: Path, quick_recipe: Recipe, tmp_path: Path) -> None:

@@ -183,12 +183,22 @@ def _start(job: Job) -> Reader | None:
             f"{job.start} holds a {before.state} {theirs[1]} run of {theirs[0]}; to start from it takes a finished "
             f"fine-tuned run of {job.recipe.backbone}"
         )
+    ours = _split_of(job)
+    if before.data.get("split") != ours:
+        raise InputError(
+            f"{job.start} was trained on another split ({before.data.get('split')}, here: {ours}), so that it may have "
+            "learnt from what is calibrated or tested on here; give a run on the same split"
+        )
     reader = Reader(build(job.recipe.backbone, len(job.cases.taxonomy), pretrained=False, dropout=job.recipe.dropout))
     try:
         reader.load_state_dict(checkpoint.kept_weights(job.start / "chosen-run"))
     except RuntimeError as error:
         raise InputError(f"{job.start} holds another network: {error}; give a run on the same diagnoses") from None
     return reader
+
+
+def _split_of(job: Job) -> str:
+    return job.split.sha256 if job.split else "hash of the lesion"
 
 
 def _left(reader: Reader, job: Job, parts: Parts, drawn: np.ndarray, folder: Path, described: Any) -> Bundle:
@@ -237,7 +247,7 @@ def _card_of(job: Job, parts: Parts, progress: Progress | None) -> RunCard:
         "sha256": data_hash(known),
         "images": len(known),
         "lesions": len(set(known.groups)),
-        "split": job.split.sha256 if job.split else "hash of the lesion",
+        "split": _split_of(job),
         "training": len(parts.fitted),
         "validation": len(parts.watched),
         "calibration": len(parts.calibration),
