@@ -192,6 +192,22 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "default prior": (lambda f: edit(f, lambda m: m.update(default_prior="mine")), "the bundle knows no prior 'mine'"),
     "rule": (lambda f: edit(f, lambda m: m["decision"].pop("refer_at")), "do not fit together: refer_at: "),
     "threshold": (lambda f: edit(f, lambda m: m["decision"].update(refer_at="high")), "refer_at: Input should be a"),
+    "no threshold": (
+        lambda f: edit(f, lambda m: m["decision"].update(refer_at=float("nan"))),
+        "decision.refer_at: nan is no threshold",
+    ),
+    "an unknown kind of view": (
+        lambda f: edit(f, lambda m: m["views"][0].update(spin=3.0)),
+        "views: there is no spin, only zoom, angle and flip",
+    ),
+    "a view of nothing": (
+        lambda f: edit(f, lambda m: m["views"][0].update(zoom=0.0)),
+        "frames nothing; the zoom must be above 0",
+    ),
+    "a projection that leaves a diagnosis out": (
+        lambda f: edit(f, lambda m: m["members"][0].update(merge=[0] * 8)),
+        "members that are not projected onto the 8 columns: quick",
+    ),
     "code": (lambda f: edit(f, lambda m: m["decision"].update(codes=["XYZ"])), "'XYZ' is not a diagnosis of isic2019"),
     "head": (
         lambda f: put(f, "arrays.npz", _npz(**{"quick.head_weight": np.zeros((3, 4)), "quick.head_bias": np.zeros(3)})),

@@ -222,6 +222,19 @@ def test_a_graph_of_other_diagnoses_is_refused(bundle: Bundle, images: list[Path
         Predictor.load(replace(bundle, manifest=few)).predict([images[0]])
 
 
+def test_a_bundle_that_its_graph_does_not_fit_is_refused(bundle: Bundle, images: list[Path]) -> None:
+    def changed(**fields: object) -> Predictor:
+        member = bundle.members[0].model_copy(update=fields)
+        return Predictor.load(replace(bundle, manifest=bundle.manifest.model_copy(update={"members": (member,)})))
+
+    with pytest.raises(BundleError, match=r"quick gives 8 diagnoses and bundle\.json projects 9; install or"):
+        changed(merge=(*range(8), 7)).predict([images[0]])
+    with pytest.raises(
+        BundleError, match=r"the model reads pictures of \[64, 64, 3\], bundle\.json says \[48, 48, 3\]"
+    ):
+        changed(size=48).predict([images[0]])
+
+
 def test_loading_by_path_or_value(bundle: Bundle, bundle_folder: Path, images: list[Path]) -> None:
     made = [Predictor.load(bundle_folder, threads=1), Predictor.load(str(bundle_folder)), Predictor.load(bundle)]
     found = [p.predict([images[0]]).logits for p in made]

@@ -31,6 +31,7 @@ from dermoscope.core.prediction import Prediction
 from dermoscope.core.probabilities import Prior
 from dermoscope.core.taxonomy import Diagnosis, Taxonomy
 from dermoscope.predict.manifest import READ, Manifest, Member, from_format_1, identity, upgraded
+from dermoscope.predict.views import check_view
 from dermoscope.refine.calibrate import calibration_from_dict
 from dermoscope.refine.decision import DecisionRule
 from dermoscope.refine.ood import OutOfDistribution
@@ -71,7 +72,10 @@ class Bundle:
     def pipeline(self) -> Pipeline:
         """What turns logits into probabilities."""
         rules = {
-            m.name: MemberRule(m.weight, m.temperature, np.array(m.bias) if m.bias else None) for m in self.members
+            m.name: MemberRule(m.weight)
+            if m.scaled_before_merge
+            else MemberRule(m.weight, m.temperature, np.array(m.bias) if m.bias else None)
+            for m in self.members
         }
         calibration = calibration_from_dict(self.manifest.calibration)
         return Pipeline(rules, self.manifest.mean, calibration, self.prior("calibration"))
@@ -187,9 +191,13 @@ def _check(bundle: Bundle) -> None:
     bundle.pipeline.calibrated(nothing)
     for code in bundle.decision.codes:
         bundle.taxonomy.index(code)
-    stray = [m.name for m in bundle.members if m.merge and not 0 <= min(m.merge) <= max(m.merge) < diagnoses]
+    if not np.isfinite(bundle.decision.refer_at):  # nothing reaches NaN: no lesion would be referred
+        raise ValueRuleError(f"decision.refer_at: {bundle.decision.refer_at} is no threshold")
+    for view in bundle.manifest.views:
+        check_view(view)
+    stray = [m.name for m in bundle.members if m.merge and set(m.merge) != set(range(diagnoses))]
     if stray:
-        raise ValueRuleError(f"members that are projected onto columns that do not exist: {some(stray)}")
+        raise ValueRuleError(f"members that are not projected onto the {diagnoses} columns: {some(stray)}")
     ood = bundle.ood
     if ood is not None and ood.projection.shape != (len(ood.centre), ood.means.shape[1]):
         raise ValueRuleError(f"out-of-distribution arrays {ood.centre.shape}, {ood.projection.shape} do not match")

@@ -1,6 +1,8 @@
 """Several bundles as one: an ensemble is an ordinary bundle with more than one member."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -10,9 +12,18 @@ from dermoscope.core.probabilities import Prior
 from dermoscope.core.taxonomy import MergeMap, Taxonomy
 from dermoscope.predict.bundle import Bundle
 from dermoscope.predict.fitting import concerning
-from dermoscope.predict.manifest import FORMAT, Member
+from dermoscope.predict.manifest import FORMAT, Manifest, Member
 from dermoscope.refine.calibrate import Scaling, calibration_as_dict
 from dermoscope.refine.ensemble import KINDS, check_once, shares_of
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """How a bundle enters: the ensemble's column of each of its diagnoses (empty: the same), and what is added to the
+    logarithms [diagnoses of the ensemble] to bring it to the common prior."""
+
+    merge: tuple[int, ...]
+    shift: np.ndarray
 
 
 def assembled(
@@ -26,42 +37,50 @@ def assembled(
     """One bundle of several, each by a name of its own; not yet calibrated, and so not to be served.
 
     Every bundle counts once unless `weights` says otherwise; the members of an ensemble share its weight. A bundle that
-    is calibrated by a temperature and biases enters as it stands there: its members then mean the same as the others
-    before their mean, as Steppan & Hanke 2021 correct the prior of each model first. Views and the default prior are
-    those of the first. `onto` projects the bundles over its source onto its target.
+    is calibrated by a temperature and biases enters so, under the calibration prior of the first that is calibrated, so
+    that members mean the same before their mean, as Steppan & Hanke 2021 correct the prior of each model first. One
+    that was not calibrated enters as its network says it. Views and the default prior are those of the first. `onto`
+    projects the bundles over its source onto its target.
 
     Raises ValueRuleError where one model is given twice without weights, taxonomies differ and `onto` does not bring
-    them together, a weight is missing or not above 0, or there is no such mean.
+    them together, a weight is missing or not above 0, two members would have one name, or there is no such mean.
     """
     shares = _shares(bundles, weights, kind)
     first = next(iter(bundles.values()))
     taxonomy = first.taxonomy if onto is None else onto.target
     members: list[Member] = []
     graphs, arrays = dict[str, bytes](), dict[str, np.ndarray]()
+    merges = {given: _merge(given, bundle, taxonomy, onto) for given, bundle in bundles.items()}
+    entering = _projections(bundles, merges, len(taxonomy))
     for given, bundle in bundles.items():
-        merge = _merge(given, bundle, taxonomy, onto)
         for member in bundle.members:
-            entered = _entered(given, bundle, member, shares[given], merge)
+            entered = _entered(given, bundle, member, shares[given], entering[given])
+            if entered.file in graphs:
+                raise ValueRuleError(f"two members would be called {entered.name}; give a bundle another name")
             members.append(entered)
             graphs[entered.file] = bundle.graphs[member.file]
-            arrays |= {} if merge else _head(bundle, member, entered.name)
-    manifest = first.manifest.model_copy(
+            arrays |= {} if merges[given] else _head(bundle, member, entered.name)
+    manifest = _manifest(first, taxonomy, tuple(members), _counts(first, onto))
+    manifest = manifest.model_copy(update={"name": name, "mean": kind})
+    return Bundle(manifest, graphs, arrays, _card(name, bundles))
+
+
+def _manifest(first: Bundle, taxonomy: Taxonomy, members: tuple[Member, ...], counts: tuple[int, ...]) -> Manifest:
+    """That of the first bundle with these members, not yet calibrated."""
+    return first.manifest.model_copy(
         update={
             "format": FORMAT,
-            "name": name,
             "taxonomy": taxonomy.name,
             "diagnoses": tuple((d.code, d.name, d.group) for d in taxonomy.diagnoses),
-            "members": tuple(members),
-            "mean": kind,
+            "members": members,
             "calibration": calibration_as_dict(Scaling.identity(len(taxonomy))),
             "calibration_prior": tuple(Prior.uniform(taxonomy).values),
-            "training_counts": _counts(first, onto),
+            "training_counts": counts,
             "decision": {**first.manifest.decision, "codes": concerning(taxonomy)},
             "served": False,
             "files": {},
         }
     )
-    return Bundle(manifest, graphs, arrays, _card(name, bundles))
 
 
 def _head(bundle: Bundle, member: Member, name: str) -> dict[str, np.ndarray]:
@@ -97,21 +116,40 @@ def _merge(given: str, bundle: Bundle, taxonomy: Taxonomy, onto: MergeMap | None
     return tuple(int(column) for column in onto.matrix.argmax(axis=1))
 
 
-def _entered(given: str, bundle: Bundle, member: Member, share: float, merge: tuple[int, ...]) -> Member:
-    """A member under its new name, with its part of the bundle's weight, brought to the bundle's calibration prior."""
+def _projections(
+    bundles: Mapping[str, Bundle], merges: Mapping[str, tuple[int, ...]], diagnoses: int
+) -> dict[str, Projection]:
+    """How each bundle enters, those that are calibrated under the calibration prior of the first of them."""
+    priors = {
+        given: np.bincount(merges[given], prior, diagnoses) if merges[given] else prior
+        for given, bundle in bundles.items()
+        if bundle.manifest.served
+        for prior in [bundle.pipeline.calibration_prior.values]
+    }
+    common = next(iter(priors.values()), np.ones(diagnoses))
+    return {given: Projection(merge, np.log(common / priors.get(given, common))) for given, merge in merges.items()}
+
+
+def _entered(given: str, bundle: Bundle, member: Member, share: float, how: Projection) -> Member:
+    """A member under its new name, with its part of the bundle's weight, brought to the common calibration prior."""
     name = given if len(bundle.members) == 1 else f"{given}-{member.name}"
-    fields = {
+    fields: dict[str, Any] = {
         "name": name,
         "file": f"{name}.onnx",
         "weight": share * member.weight / sum(m.weight for m in bundle.members),
         "origin": member.origin or bundle.sha256,
-        "merge": merge or member.merge,
+        "merge": how.merge or member.merge,
     }
     scaling = bundle.pipeline.calibration
-    if isinstance(scaling, Scaling) and np.ptp(scaling.scale) == 0 and not fields["merge"]:
+    # a member that is scaled before its projection has no room for a second scale after it
+    if isinstance(scaling, Scaling) and np.ptp(scaling.scale) == 0 and not member.scaled_before_merge:
         before = np.array(member.bias) if member.bias else np.zeros(len(scaling.bias))
         scale = float(scaling.scale[0])
-        fields |= {"temperature": member.temperature / scale, "bias": tuple(scale * before + scaling.bias)}
+        shift = how.shift[list(how.merge)] if how.merge else how.shift
+        fields |= {
+            "temperature": member.temperature / scale,
+            "bias": tuple(map(float, scale * before + scaling.bias + shift)),
+        }
     return Member.model_validate({**member.model_dump(), **fields})
 
 

@@ -120,7 +120,8 @@ def _ood_arrays(
 ) -> dict[str, np.ndarray]:
     if training is None or calibration.embedding is None:
         return {}
-    lesions = training.one_per_lesion()
+    # a case that is none of the diagnoses would count as a kind of its own, and more of it as usual
+    lesions = training.where(lambda c: c.diagnosis is not None).one_per_lesion()
     dimensions = min(OOD_DIMENSIONS, len(lesions) // 4)
     if dimensions < 4:
         return {}

@@ -23,7 +23,8 @@ class Member(BaseModel):
     `size` is the side of its input square in px, `preprocessing` what is done to a picture before it is framed.
     `temperature` and `bias` bring it to the prior of the other members before the mean (see `refine/pipeline.py`).
     `origin` is the SHA-256 of the bundle that it came from, empty where it was trained for this one. `merge` gives, for
-    every diagnosis of the network itself, the column of the bundle that it belongs to (empty: they are the same).
+    every diagnosis of the network itself, the column of the bundle that it belongs to (empty: they are the same). Where
+    that joins diagnoses and `bias` has one for each of the network's own, temperature and bias come before it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,6 +46,11 @@ class Member(BaseModel):
             return tuple(steps_as_json(steps_from_json(value)))
         except RecipeError as error:
             raise ValueError(str(error)) from None
+
+    @property
+    def scaled_before_merge(self) -> bool:
+        """Whether temperature and bias act on the network's own diagnoses."""
+        return len(self.bias) == len(self.merge) > len(set(self.merge))
 
     @property
     def steps(self) -> tuple[Step, ...]:

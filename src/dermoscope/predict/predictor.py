@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dermoscope.core.cases import CaseSet
-from dermoscope.core.errors import ImageError, InputError, ValueRuleError, some
+from dermoscope.core.errors import BundleError, ImageError, InputError, ValueRuleError, some
 from dermoscope.core.prediction import Answer, Prediction
 from dermoscope.core.probabilities import Prior, Probabilities
 from dermoscope.core.taxonomy import Taxonomy
@@ -18,6 +18,7 @@ from dermoscope.data.images import Picture, Source, read_images
 from dermoscope.data.preprocess import decode_at, prepare
 from dermoscope.predict import bundle as bundles
 from dermoscope.predict.bundle import Bundle
+from dermoscope.predict.manifest import Member
 from dermoscope.predict.session import Session, usable_cores
 from dermoscope.predict.views import View, cut, first_views
 from dermoscope.refine.decision import decide
@@ -136,6 +137,7 @@ class Predictor:
         `sources`, `names` and `views` as for `predict`, `prior` as for `results`. Raises ValueRuleError for a name that
         stands twice.
         """
+        self.bundle.check_served()
         target = prior if callable(prior) else self.prior(prior)
         ids = _names(sources, names)
         failures: list[Failure] = []
@@ -218,20 +220,25 @@ class Predictor:
             squares = np.concatenate([cut(prepare(p.pixels, member.steps), member.size, views) for _, p in batch])
             found, embedding = session.run(squares, ("logits", "embedding"))
             assert found is not None  # Session.load refuses a graph without logits
-            logits.append(_merged(found, member.merge, len(self.taxonomy)).reshape(len(batch), len(views), -1))
+            logits.append(_merged(found, member, len(self.taxonomy)).reshape(len(batch), len(views), -1))
             if not logits[1:] and embedding is not None:
                 first = embedding.reshape(len(batch), len(views), -1)[:, 0]
         return np.concatenate(logits, axis=1), first
 
 
-def _merged(
-    logits: Float[np.ndarray, "n own"], merge: Sequence[int], diagnoses: int
-) -> Float[np.ndarray, "n diagnoses"]:
+def _merged(logits: Float[np.ndarray, "n own"], member: Member, diagnoses: int) -> Float[np.ndarray, "n diagnoses"]:
     """Logits over the bundle's diagnoses: the probabilities of those that belong together add up."""
-    if not merge:
+    if not member.merge:
         return logits
+    if len(member.merge) != logits.shape[1]:
+        raise BundleError(
+            f"{member.name} gives {logits.shape[1]} diagnoses and bundle.json projects {len(member.merge)}; install or "
+            "train the bundle again"
+        )
+    if member.scaled_before_merge:
+        logits = (logits / member.temperature + np.array(member.bias)).astype(logits.dtype)
     out = np.full((len(logits), diagnoses), -np.inf, logits.dtype)
-    for column, target in enumerate(merge):
+    for column, target in enumerate(member.merge):
         out[:, target] = np.logaddexp(out[:, target], logits[:, column])
     return out
 

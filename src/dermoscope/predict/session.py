@@ -46,7 +46,17 @@ class Session:
     def run(
         self, pictures: UInt8[np.ndarray, "n size size 3"], outputs: tuple[str, ...]
     ) -> list[Float[np.ndarray, "..."] | None]:
-        """The named outputs in order; None for one that the graph does not have."""
+        """The named outputs in order; None for one that the graph does not have.
+
+        Raises BundleError where the graph does not read pictures of this size.
+        """
         held = [name for name in outputs if name in self.outputs]
-        found = dict(zip(held, self.inner.run(held, {self.inner.get_inputs()[0].name: pictures}), strict=True))
+        given = self.inner.get_inputs()[0]
+        fixed = [(a, b) for a, b in zip(given.shape, pictures.shape, strict=True) if isinstance(a, int)]
+        if any(a != b for a, b in fixed[-3:]):
+            raise BundleError(
+                f"the model reads pictures of {given.shape[1:]}, bundle.json says {list(pictures.shape[1:])}; install "
+                "or train the bundle again"
+            )
+        found = dict(zip(held, self.inner.run(held, {given.name: pictures}), strict=True))
         return [found.get(name) for name in outputs]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import UInt8
 
-from dermoscope.core.errors import InputError
+from dermoscope.core.errors import InputError, ValueRuleError, some
 from dermoscope.data.crop import frame_matrix, warp
 
 View = dict[str, float]
@@ -23,6 +23,15 @@ def first_views(count: int) -> tuple[View, ...]:
     if not 1 <= count <= len(VIEWS):
         raise InputError(f"{count} views per image: give 1 to {len(VIEWS)}")
     return VIEWS[:count]
+
+
+def check_view(view: View) -> None:
+    """Raise ValueRuleError for a view of other names than `zoom`, `angle` and `flip`, or numbers that frame nothing."""
+    strange = set(view) - {"zoom", "angle", "flip"}
+    if strange:
+        raise ValueRuleError(f"views: there is no {some(sorted(strange))}, only zoom, angle and flip")
+    if not (np.isfinite(list(view.values())).all() and view.get("zoom", 1.0) > 0):
+        raise ValueRuleError(f"views: {view} frames nothing; the zoom must be above 0 and every number finite")
 
 
 def cut(
