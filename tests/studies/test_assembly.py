@@ -17,6 +17,7 @@ from dermoscope.data.readers import read_cases
 from dermoscope.data.splits import with_role
 from dermoscope.predict.bundle import Bundle, load, save
 from dermoscope.predict.ensembling import assembled
+from dermoscope.predict.fitting import fitted
 from dermoscope.predict.predictor import Predictor
 from dermoscope.studies.assembly import Wish, assemble, named_bundles, named_weights
 from dermoscope.train.recipes import Recipe
@@ -72,6 +73,15 @@ def test_calibration_is_fitted_after_the_mean(both: Any, synthetic: Path) -> Non
     assert np.log(after).mean() > np.log(before).mean()
 
 
+def test_what_is_none_of_the_diagnoses_is_not_usual(bundle: Bundle, synthetic: Path) -> None:
+    given = read_cases(synthetic)
+    held, training = (with_role(given, role).one_per_lesion() for role in ("calibration", "training"))
+    half = [replace(c, diagnosis=None) if k % 2 else c for k, c in enumerate(training)]
+    mixed, known = (replace(training, cases=tuple(cases)) for cases in (half, half[::2]))
+    with_unknown, without = (fitted(bundle, held, cases).arrays for cases in (mixed, known))
+    np.testing.assert_allclose(with_unknown["ood_means"], without["ood_means"])
+
+
 def test_growth_and_gains_are_paired_on_validation(both: Any) -> None:
     assert [s.members for s in both.alone] == [("one",), ("two",)]
     assert [s.members for s in both.growth] == [("one", "two")]
@@ -91,6 +101,31 @@ def test_weights_from_validation(bundle: Bundle, second: Bundle, synthetic: Path
     assert sum(made.weights.values()) == pytest.approx(1)
     assert {m.name: m.weight for m in made.bundle.members} == pytest.approx(made.weights)
     assert made.bundle.manifest.mean == "geometric"
+    assert made.chosen_here
+    assert made.as_dict()["weights_fitted_here"]
+
+
+def test_a_bundle_that_is_never_picked_is_left_out(bundle: Bundle, second: Bundle, synthetic: Path) -> None:
+    # it takes every diagnosis for the one before it in the list
+    member = bundle.members[0].model_copy(update={"merge": (1, 2, 3, 4, 5, 6, 7, 0)})
+    wrong = bundle.manifest.model_copy(update={"members": (member,)})
+    made = assemble(
+        {"bad": replace(bundle, manifest=wrong), "good": second}, read_cases(synthetic), Wish("one", "greedy")
+    )
+    assert made.weights == {"good": 1.0}
+    assert [m.name for m in made.bundle.members] == ["good"]
+    assert [s.members for s in made.growth] == [("good",)]
+
+
+def test_weights_are_fitted_to_what_enters_the_mean(bundle: Bundle, second: Bundle, synthetic: Path) -> None:
+    held = read_cases(synthetic)
+    # how a bundle is shown says nothing of how it enters: its default prior must not move the weights
+    shifted = {
+        name: replace(b, manifest=b.manifest.model_copy(update={"default_prior": prior}))
+        for name, b, prior in (("one", bundle, "training"), ("two", second, "uniform"))
+    }
+    plain = assemble({"one": bundle, "two": second}, held, Wish("pair", "fitted"))
+    assert assemble(shifted, held, Wish("pair", "fitted")).weights == pytest.approx(plain.weights)
 
 
 def test_a_model_counts_once_unless_a_weight_says_so(bundle: Bundle, second: Bundle) -> None:
@@ -120,24 +155,41 @@ def in_seven(bundle: Bundle) -> Bundle:
     return assembled({"seven": bundle}, name="seven", onto=ISIC2019_TO_ISIC2018)
 
 
-def test_taxonomies_are_projected_or_refused(bundle: Bundle, second: Bundle, synthetic: Path) -> None:
+def test_taxonomies_are_projected_or_refused(bundle: Bundle, second: Bundle, images: list[Path]) -> None:
     seven = in_seven(second)
     with pytest.raises(ValueRuleError, match=r"b is over isic2018, the ensemble over isic2019; name a projection"):
         assembled({"a": bundle, "b": seven}, name="mixed")
-    made = assemble({"a": bundle, "b": seven}, read_cases(synthetic), Wish("mixed", onto=ISIC2019_TO_ISIC2018))
-    assert made.bundle.taxonomy.codes == ISIC2018.codes
-    held = with_role(read_cases(synthetic), "validation")
-    mean = made.bundle.pipeline.mean(Predictor.load(made.bundle).predict(held, views=1))
+    made = assembled({"a": bundle, "b": seven}, name="mixed", onto=ISIC2019_TO_ISIC2018)
+    assert made.taxonomy.codes == ISIC2018.codes
+    # as arrays: a file is decoded for the largest member, so that a smaller one sees another picture alone
+    held = [read_image(path).pixels for path in images[:8]]
+    said = made.pipeline.of_members(Predictor.load(made).predict(held, views=1))
     parts = [Predictor.load(b) for b in (bundle, second)]
-    a = parts[0].refine(parts[0].predict(held, views=1), "calibration").merged(ISIC2019_TO_ISIC2018)
-    raw = parts[1].predict(held, views=1).probabilities().merged(ISIC2019_TO_ISIC2018)
-    assert np.abs(mean.values - a.values).max() < 1
-    # the second was not calibrated before its projection, so it enters as the network says it
-    np.testing.assert_allclose(
-        Predictor.load(seven).bundle.pipeline.mean(Predictor.load(seven).predict(held, views=1)).values,
-        raw.values,
-        atol=1e-5,
-    )
+    # calibrated over its own eight diagnoses, then projected
+    a, b = (p.refine(p.predict(held, views=1), "calibration").merged(ISIC2019_TO_ISIC2018) for p in parts)
+    np.testing.assert_allclose(said["a"].values, a.values, atol=1e-5)
+    np.testing.assert_allclose(said["b"].values, b.values, atol=1e-5)
+
+
+def test_members_meet_under_one_prior(bundle: Bundle, second: Bundle, images: list[Path]) -> None:
+    counts = np.array([5, 50, 10, 5, 10, 5, 5, 10])
+    elsewhere = second.manifest.model_copy(update={"calibration_prior": tuple((counts / counts.sum()).tolist())})
+    other = replace(second, manifest=elsewhere)
+    pair = assembled({"a": bundle, "b": other}, name="pair")
+    pixels = [read_image(path).pixels for path in images[:4]]
+    said = pair.pipeline.of_members(Predictor.load(pair).predict(pixels, views=1))["b"]
+    part = Predictor.load(other)
+    expected = part.refine(part.predict(pixels, views=1), bundle.prior("calibration"))
+    np.testing.assert_allclose(said.values, expected.values, atol=1e-5)
+    nobody = replace(other, manifest=elsewhere.model_copy(update={"served": False}))
+    raw = assembled({"b": nobody, "a": bundle}, name="pair").members[0]
+    np.testing.assert_allclose(raw.bias, second.pipeline.calibration.bias, atol=1e-12)  # type: ignore[union-attr]
+
+
+def test_two_members_of_one_name_are_refused(bundle: Bundle, second: Bundle) -> None:
+    pair = assembled({"a": bundle, "b": second}, name="pair")
+    with pytest.raises(ValueRuleError, match="two members would be called x-a; give a bundle another name"):
+        assembled({"x": pair, "x-a": bundle}, name="hidden", weights={"x": 1, "x-a": 1})
 
 
 def test_what_is_not_calibrated_here_gives_no_answers(bundle: Bundle, second: Bundle, images: list[Path]) -> None:

@@ -68,4 +68,6 @@ def _tell(made: "Assembled", out: Path) -> None:
     for gain in made.gains:
         table.add_row(gain.member, gain.metric, gain.estimate.text(), f"{gain.p_holm:.3f}")
     console.print(table)
+    if made.chosen_here:
+        print("The weights were fitted on these very lesions: the figures of all together are too good.")
     print(f"next: dermoscope classify IMAGES --bundle {out}")

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +57,17 @@ class Gain:
 
 @dataclass(frozen=True)
 class Assembled:
-    """The bundle, the weights of its parts, and what was measured on validation (nothing where one learnt on it)."""
+    """The bundle, the weights of its parts, and what was measured on validation (nothing where one learnt on it).
+
+    `chosen_here` says that the weights were fitted on these very lesions, so that the figures are too good.
+    """
 
     bundle: Bundle
     weights: Mapping[str, float]
     alone: tuple[Step, ...] = ()
     growth: tuple[Step, ...] = ()
     gains: tuple[Gain, ...] = ()
+    chosen_here: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able fields."""
@@ -72,7 +76,8 @@ class Assembled:
             for name, held in (("alone", self.alone), ("growth", self.growth))
         }
         gains = [{**vars(g), "estimate": g.estimate.as_dict()} for g in self.gains]
-        return {"sha256": self.bundle.sha256, "weights": dict(self.weights), **steps, "gains": gains}
+        said = {"sha256": self.bundle.sha256, "weights": dict(self.weights), "weights_fitted_here": self.chosen_here}
+        return said | steps | {"gains": gains}
 
 
 def named_bundles(given: Sequence[str]) -> dict[str, Bundle]:
@@ -122,42 +127,58 @@ def assemble(
 ) -> Assembled:
     """Make an ensemble of bundles and measure on the validation role of `cases` what each member adds.
 
-    Weights are fitted on validation, everything after the mean on calibration; the test role is not touched.
+    Weights are fitted on validation, everything after the mean on calibration; the test role is not touched. A bundle
+    that greedy selection never picks is left out.
     Raises InputError where weights are to be fitted on a role that a member learnt from, else as `assembled`.
     """
     learnt = [name for name, b in bundles.items() if any("validation" in use.roles for use in b.card.data)]
-    if learnt and wish.weights in ("fitted", "greedy"):
+    chosen_here = wish.weights in ("fitted", "greedy")
+    if learnt and chosen_here:
         raise InputError(f"{some(learnt)} learnt from the validation role, which weights are fitted on; use equal ones")
     given = cases if wish.onto is None else cases.merged(wish.onto)
     validation = sharpest_per_lesion(with_role(given, "validation").where(lambda c: c.diagnosis is not None))
-    said = {} if learnt or not len(validation) else _said(bundles, validation, wish, progress)
-    weights = _weights(said, validation, wish)
+    saying = {} if learnt or not len(validation) else _said(bundles, validation, wish, progress)
+    weights = _weights({name: s.entering for name, s in saying.items()}, validation, wish)
+    bundles = {name: b for name, b in bundles.items() if not chosen_here or name in weights}
+    said = {name: s.shown for name, s in saying.items() if name in bundles}
     raw = assembled(bundles, name=wish.name, weights=weights or None, kind=wish.kind, onto=wish.onto)
     calibration = sharpest_per_lesion(with_role(given, "calibration").where(lambda c: c.diagnosis is not None))
     bundle = fitted(raw, calibration, with_role(given, "training"), progress=progress)
-    parts = weights or dict.fromkeys(bundles, 1 / len(bundles))
-    if not said:
-        return Assembled(bundle, parts)
-    whole = _whole(bundle, validation, progress)
+    made = Assembled(bundle, weights or dict.fromkeys(bundles, 1 / len(bundles)), chosen_here=chosen_here)
+    return _measured(made, said, validation, wish, progress) if said else made
+
+
+def _measured(
+    made: Assembled, said: Mapping[str, Probabilities], validation: CaseSet, wish: Wish, progress: Progress | None
+) -> Assembled:
+    """The same with figures on validation: of each bundle alone, of the first ones together, of all."""
+    whole = _whole(made.bundle, validation, progress)
     truth = Truth.from_cases(validation)
     alone = tuple(Step((name,), _figures(p, truth)) for name, p in said.items())
-    growth = tuple(_together(said, parts, list(said)[:k], truth, wish) for k in range(2, len(said)))
-    return Assembled(
-        bundle, parts, alone, (*growth, Step(tuple(said), _figures(whole, truth))), _gains(whole, said, truth)
-    )
+    growth = tuple(_together(said, made.weights, list(said)[:k], truth, wish) for k in range(2, len(said)))
+    all_of_them = Step(tuple(said), _figures(whole, truth))
+    return replace(made, alone=alone, growth=(*growth, all_of_them), gains=_gains(whole, said, truth))
+
+
+@dataclass(frozen=True)
+class _Saying:
+    """What a bundle says of cases: `entering` the mean (calibrated, not shifted), and `shown` under its default."""
+
+    entering: Probabilities
+    shown: Probabilities
 
 
 def _said(
     bundles: Mapping[str, Bundle], validation: CaseSet, wish: Wish, progress: Progress | None
-) -> dict[str, Probabilities]:
-    """What each bundle says of the validation cases, under its default prior."""
+) -> dict[str, _Saying]:
     found = {}
     for name, bundle in bundles.items():
         predictor = Predictor.load(bundle)
         prediction = predictor.predict(validation, progress=_told(progress, f"validation by {name}"))
-        said = predictor.refine(prediction)
-        merges = wish.onto is not None and bundle.taxonomy.codes == wish.onto.source.codes
-        found[name] = said.merged(wish.onto) if merges and wish.onto is not None else said
+        both = [predictor.refine(prediction, prior) for prior in ("calibration", None)]
+        if wish.onto is not None and bundle.taxonomy.codes == wish.onto.source.codes:
+            both = [one.merged(wish.onto) for one in both]
+        found[name] = _Saying(*both)
     return found
 
 
