@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from dermoscope.core.card import RunCard
     from dermoscope.core.estimate import Estimate
+    from dermoscope.train.comparison import Comparison
 
 app = typer.Typer(help="Training runs: list, show and compare them.", rich_markup_mode=None)
 
@@ -123,9 +124,6 @@ def compare(
     """
     import json
 
-    from rich.console import Console
-    from rich.markup import escape
-
     from dermoscope.cli.progress import phases
     from dermoscope.data.catalog import open_cases
     from dermoscope.train.comparison import compare as compared
@@ -134,13 +132,21 @@ def compare(
         found = compared(runs, open_cases(on)[0] if on else None, progress)
     if as_json:
         print(json.dumps(found.as_dict(), indent=1))
-        return
+    else:
+        _tell(found, runs, on)
+
+
+def _tell(found: "Comparison", runs: list[Path], on: str | None) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
     console = Console(highlight=False)
     for remark in found.remarks:
         console.print(f"* {remark}", style="yellow", markup=False)
     console.print("[bold]What differs[/bold]")
     console.print(_table(["", *map(str, runs)], [[n, *map(_short, v)] for n, v in found.settings.items()]))
-    console.print("\n[bold]Validation[/bold], with 95 % intervals; calibration: under the calibration prior")
+    there = f"; elsewhere: on {escape(on)}, among the diagnoses that it holds" if on else ""
+    console.print(f"\n[bold]Validation[/bold], with 95 % intervals; calibration: under the calibration prior{there}")
     console.print(_table(["", *map(str, runs)], [[n, *map(_text, v)] for n, v in found.figures.items()]))
     if found.differences:
         labels = dict(SHOWN)

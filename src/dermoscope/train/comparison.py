@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dermoscope.core.card import RunCard
 from dermoscope.core.cases import CaseSet
 from dermoscope.core.errors import InputError
 from dermoscope.core.estimate import Estimate
-from dermoscope.core.probabilities import Scores
+from dermoscope.core.probabilities import Probabilities, Scores
 from dermoscope.core.taxonomy import ISIC2018, Taxonomy
 from dermoscope.core.truth import Truth
 from dermoscope.data.files import guess_taxonomy, read_scores, read_truth
@@ -106,8 +108,12 @@ def _elsewhere(folder: Path, cases: CaseSet, progress: Progress | None) -> Resam
     predictor = Predictor.load(folder / "chosen")
     told = None if progress is None else lambda done, total: progress(f"elsewhere, by {folder.name}", done, total)
     said = predictor.refine(predictor.predict(held, progress=told), "uniform")
+    counts = np.array(list(held.counts().values()))
     among = [code for code, n in held.counts().items() if n]
-    return resampled([said], Truth.from_cases(held), among=among)
+    # given that it is one of those: what a model thinks of the others must not move the ranking
+    values = said.values * (counts > 0)
+    given = Probabilities(said.ids, said.taxonomy, values / values.sum(axis=1, keepdims=True))
+    return resampled([given], Truth.from_cases(held), among=among)
 
 
 def _provenance(cards: Sequence[RunCard]) -> dict[str, list[str]]:
