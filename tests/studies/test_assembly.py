@@ -230,8 +230,9 @@ def test_the_command(
     for name, one in (("first", bundle), ("second", second)):
         save(one, tmp_path / name)
     arguments = ("ensemble", tmp_path / "first", tmp_path / "second", "--data", synthetic, "--out", tmp_path / "pair")
-    said = dermoscope(*arguments, "--json")
+    said = dermoscope(*arguments, "--views", 2, "--json")
     assert said.code == 0, said.err
+    assert len(load(tmp_path / "pair").manifest.views) == 2
     told = json.loads(said.out)
     assert told["sha256"] == load(tmp_path / "pair").sha256
     assert told["weights"] == {"first": 0.5, "second": 0.5}

@@ -22,6 +22,9 @@ def ensemble(
     onto: Annotated[
         str | None, typer.Option(help="Project members over ISIC 2019 onto isic2018 where some are over that.")
     ] = None,
+    views: Annotated[
+        int | None, typer.Option(help="Views of an image that each member looks at; as the first has by default.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was measured as JSON.")] = False,
 ) -> None:
     """Make one bundle of several: their mean, calibrated after it, and what each adds on the validation role.
@@ -37,7 +40,7 @@ def ensemble(
     from dermoscope.studies.assembly import Wish, assemble, named_bundles, named_weights, projection
 
     bundles = named_bundles(members)
-    wish = Wish(out.name, named_weights(weights, list(bundles)), mean, projection(onto))
+    wish = Wish(out.name, named_weights(weights, list(bundles)), mean, projection(onto), views)
     cases, _ = open_cases(data)
     with phases() as progress:
         made = assemble(bundles, cases, wish, progress)

@@ -4,7 +4,21 @@ import sys
 
 import typer
 
-from dermoscope.cli import bundle, classify, data, demo, doctor, evaluate, figures, report, runs, study, submit, train
+from dermoscope.cli import (
+    bundle,
+    classify,
+    data,
+    demo,
+    doctor,
+    ensemble,
+    evaluate,
+    figures,
+    report,
+    runs,
+    study,
+    submit,
+    train,
+)
 
 _INTERRUPTED = 130
 """Exit code of a command that Ctrl-C stopped, as shells have it."""
@@ -27,6 +41,7 @@ app.command("train")(train.train)
 app.command("report")(report.report)
 app.add_typer(runs.app, name="runs")
 app.add_typer(study.app, name="study")
+app.command("ensemble")(ensemble.ensemble)
 app.add_typer(bundle.app, name="bundle")
 app.command("figures", hidden=True)(figures.figures)
 app.command("choices", hidden=True)(figures.choices)

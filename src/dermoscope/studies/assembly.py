@@ -19,6 +19,7 @@ from dermoscope.predict.bundle import Bundle, load
 from dermoscope.predict.ensembling import assembled
 from dermoscope.predict.fitting import fitted
 from dermoscope.predict.predictor import Predictor
+from dermoscope.predict.views import first_views
 from dermoscope.refine.ensemble import combined, fit_weights, greedy
 
 Progress = Callable[[str, int, int], None]
@@ -29,12 +30,14 @@ COMPARED = ("isic2018:balanced_accuracy", "balanced_accuracy", "macro_average.au
 
 @dataclass(frozen=True)
 class Wish:
-    """How an ensemble is to be made: its name, `weights` (equal, fitted, greedy, or given), mean, projection."""
+    """How an ensemble is to be made: its name, `weights` (equal, fitted, greedy, or given), mean, projection, and how
+    many views of an image each member looks at (None: as many as the first)."""
 
     name: str = "ensemble"
     weights: str | Mapping[str, float] = "equal"
     kind: str = "arithmetic"
     onto: MergeMap | None = None
+    views: int | None = None
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,8 @@ def assemble(
     bundles = {name: b for name, b in bundles.items() if not chosen_here or name in weights}
     said = {name: s.shown for name, s in saying.items() if name in bundles}
     raw = assembled(bundles, name=wish.name, weights=weights or None, kind=wish.kind, onto=wish.onto)
+    if wish.views is not None:
+        raw = replace(raw, manifest=raw.manifest.model_copy(update={"views": first_views(wish.views)}))
     calibration = sharpest_per_lesion(with_role(given, "calibration").where(lambda c: c.diagnosis is not None))
     bundle = fitted(raw, calibration, with_role(given, "training"), progress=progress)
     made = Assembled(bundle, weights or dict.fromkeys(bundles, 1 / len(bundles)), chosen_here=chosen_here)
