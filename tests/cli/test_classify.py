@@ -264,7 +264,7 @@ def test_one_image_cold_stays_below_300_mb(bundle: Bundle, tmp_path: Path) -> No
     assert len(graph) < 20e6
     member = bundle.members[0].model_copy(update={"size": 224})
     shipped = bundle.manifest.model_copy(update={"members": (member,), "views": first_views(8)})
-    save(replace(bundle, manifest=shipped, graph=graph, arrays={}), tmp_path / "lite0")
+    save(replace(bundle, manifest=shipped, graphs={"model.onnx": graph}, arrays={}), tmp_path / "lite0")
     (tmp_path / "lesion.jpg").write_bytes(draw(1, "MEL").jpeg())
     command = [sys.executable, "-c", COLD, "classify", "lesion.jpg", "--json", "--bundle", "lite0"]
     said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=tmp_path)
