@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from dermoscope.report.tables import Table
     from dermoscope.studies.base import Study
     from dermoscope.studies.results import Results
 
@@ -38,7 +37,8 @@ def list_(as_json: Json = False) -> None:
     for row in rows:
         held = row["results"]
         here = f"results of {held['date'][:10]} ({held['origin']})" if held else "not yet run"
-        print(f"{row['study']}: {row['title']}\n    {row['paper']}\n    {row['claims']} claims; {here}")
+        claims = f"{row['claims']} claims" if row["claims"] else "claims nothing that is measured here"
+        print(f"{row['study']}: {row['title']}\n    {row['paper']}\n    {claims}; {here}")
     print("next: dermoscope study show NAME")
 
 
@@ -111,7 +111,9 @@ def table(
     if latex:
         _write_latex(out, held)
         return
-    for study, found in held:
+    for k, (study, found) in enumerate(held):
+        if k:
+            print()
         _shown(study, found, False)
 
 
@@ -176,44 +178,24 @@ def _shown(study: "Study", found: "Results", as_json: bool) -> None:
 
     from rich.console import Console
     from rich.markup import escape
+    from rich.padding import Padding
+    from rich.text import Text
 
-    from dermoscope.studies.results import table_of, verdicts_of
+    from dermoscope.report.study_text import block_of, notes_of, page_lines
+    from dermoscope.studies.results import verdicts_of, where_measured
 
     verdicts = verdicts_of(study.name)
     if as_json:
         print(json.dumps(found.as_dict() | {"consistency": verdicts}, indent=1, allow_nan=False))
         return
-    shown = table_of(study, found)
+    rows = found.rows
     console = Console(highlight=False)
-    console.print(f"[bold]{escape(study.title)}[/bold] ({study.name})\n{escape(study.paper.citation)}\n")
-    console.print(_rich(shown))
-    for note in shown.notes:
-        console.print(f"* {note}", style="dim", markup=False)
-    console.print(f"* results: {found.origin}", style="dim", markup=False)
+    console.print(f"[bold]{escape(study.title)}[/bold] ({study.name})\n{escape(study.paper.citation)}")
+    for words, style, indent in page_lines([block_of(row, str(found.card.data.get("name", ""))) for row in rows]):
+        console.print(Padding(Text(words, style), (0, 0, 0, indent)))
+    console.print()
+    for note in (*notes_of(rows), f"{where_measured(found).removesuffix('.')} ({found.origin})"):
+        console.print(Text(f"* {note}", "dim"))
     if verdicts:
         console.print("\n[bold]Can the published figures stand together?[/bold]")
         _tell(verdicts)
-
-
-def _rich(shown: "Table") -> Any:
-    """One table per section, all with the same columns, so that a heading may be as wide as the terminal."""
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    widths = (40, 7, 24, None)
-
-    def drawn(rows: list[list[Text]]) -> Table:
-        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1, 0, 0))
-        for width in widths:
-            table.add_column(width=width, overflow="fold")
-        for row in rows:
-            table.add_row(*row)
-        return table
-
-    parts: list[Any] = [drawn([[Text(f"  {shown.head[0]}", "dim"), *(Text(name, "dim") for name in shown.head[1:])]])]
-    for heading, rows in shown.sections:
-        parts.append(Text(heading, "bold"))
-        cells = [[c if isinstance(c, str) else c.text() for c in row] for row in rows]
-        parts.append(drawn([[Text(f"  {first}"), *map(Text, rest)] for first, *rest in cells]))
-    return Group(*parts)

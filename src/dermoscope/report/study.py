@@ -47,9 +47,9 @@ def lines_of(row: Row) -> Iterable[Line]:
         alone = sum(other.metric == claim.metric for other in row.claims) == 1
         if alone and len(same) == 1:
             left.remove(same[0])
-            yield (claim.metric, _figure(claim), *_found(same[0], several))
+            yield (claim.metric, figure(claim), *_found(same[0], several))
         else:
-            yield (claim.metric, _figure(claim), "", f"paper: {claim.model}")
+            yield (claim.metric, figure(claim), "", f"paper: {claim.model}")
     for found in left:
         yield (f"gain in {found.metric}" if found.against else found.metric, "", *_found(found, several))
     for claim, found, value in row.differences:
@@ -96,7 +96,8 @@ def signed(e: Estimate) -> str:
     return f"{e.value:+.3f} [{e.low:+.3f}, {e.high:+.3f}]".replace("-", "−")
 
 
-def _figure(claim: Claim) -> str:
+def figure(claim: Claim) -> str:
+    """A claim as text: a share with three digits, a count with none."""
     return f"{claim.value:,.0f}" if claim.value > 1 else f"{claim.value:.3f}"
 
 

@@ -160,10 +160,14 @@ def verdicts_of(name: str) -> list[dict[str, Any]]:
 
 def table_of(study: Study, found: Results) -> Table:
     """Claims beside what was measured, and where it was measured."""
+    return study_table(study.name, study.title, found.rows, [where_measured(found)])
+
+
+def where_measured(found: Results) -> str:
+    """When, with which version and on which data, as a sentence."""
     card = found.card
     data = f"{card.data.get('name', 'unnamed')} ({card.data['sha256'][:12]})"
-    where = f"Measured {card.changed[:10]} with dermoscope {card.code['version']} on {data}."
-    return study_table(study.name, study.title, found.rows, [where])
+    return f"Measured {card.changed[:10]} with dermoscope {card.code['version']} on {data}."
 
 
 def page_block(study: Study, found: Results) -> str:
