@@ -21,8 +21,9 @@ from dermoscope.core.taxonomy import ISIC2019, ISIC2019_TO_ISIC2018
 from dermoscope.core.truth import Truth
 from dermoscope.evaluate.intervals import holm
 from dermoscope.evaluate.repeats import Resampled, resampled
-from dermoscope.studies.base import Asked, Context, Paper, Plan, Study
+from dermoscope.studies.base import Asked, Context, Plan, Study
 from dermoscope.studies.material import Material, embedded, fitted, material, quick
+from dermoscope.studies.steppan2021 import PAPER
 
 SEEDS = 3
 
@@ -190,13 +191,7 @@ def _differences(
 STUDY = Study(
     name="preprocessing",
     title="Preprocessing steps, each against none",
-    paper=Paper(
-        "steppan2021",
-        "Steppan & Hanke 2021, Analysis of skin lesion images with deep learning, arXiv 2101.03814",
-        "@article{steppan2021,\n  author = {Steppan, Josef and Hanke, Sten},\n"
-        "  title = {Analysis of skin lesion images with deep learning},\n"
-        "  journal = {arXiv preprint arXiv:2101.03814},\n  year = {2021}\n}",
-    ),
+    paper=PAPER,
     claims=(),
     plan=plan,
     run=run,
