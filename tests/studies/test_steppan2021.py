@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dermoscope.core.cases import Case, CaseSet
+from dermoscope.core.claim import Claim
 from dermoscope.core.taxonomy import ISIC2019
 from dermoscope.studies.ablation import folds_of, prior_of, sources_to_leave_out
 from dermoscope.studies.registry import find
@@ -59,6 +60,9 @@ def test_the_short_form_has_every_row(ran: tuple[Path, dict[str, Any]]) -> None:
         for found in row["measured"]:
             assert found["unit"] in ("lesion", "image")
             assert found["value"] is None or found["low"] is None or found["low"] <= found["value"] <= found["high"]
+    beside = [Claim(**claim) for row in rows.values() for claim in row["claims"]]
+    assert set(beside) == set(find("steppan2021").claims)
+    assert [c["value"] for c in rows["prior"]["claims"]] == [0.583]
     gains = [m for name in ladder[1:5] for m in rows[name]["measured"] if "against" in m]
     assert len(gains) == 12
     assert all(m["p_value"] <= m["p_holm"] <= 1 for m in gains)

@@ -164,6 +164,8 @@ def _growth(name: str, networks: int) -> tuple[Claim, ...]:
     """The claims beside a step: the paper's mean of as many members; of more than it says, the rest of its growth."""
     if name == "all":
         return paper.GROWTH[networks:]
+    if name == "prior":  # one network with all that comes before the mean
+        return paper.GROWTH[:1]
     return (paper.GROWTH[int(name.rpartition("-")[2]) - 1],) if name.startswith("members-") else ()
 
 
