@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-OUT ?= runs/default
+OUT ?= runs/bundled
 
 # Developers keep the public images beside the repository; anyone may set DERMOSCOPE_DATA instead.
 ifneq ($(wildcard ../shared/data),)
@@ -57,9 +57,15 @@ system: setup
 	echo "no Pango, and it cannot be installed here: the PDF tests will be skipped"
 
 train: setup ## train the bundled model again (resumes where it was cut); needs DERMOSCOPE_DATA
-	$(BIN)/dermoscope train --recipe default --data ham10000 --out $(OUT) --ship $(if $(FULL),--full)
+	$(BIN)/dermoscope train --recipe bundled/lite0 --data ham10000 --out $(OUT)/lite0
+	$(BIN)/dermoscope train --recipe bundled/lite1 --data ham10000 --out $(OUT)/lite1
+	$(BIN)/dermoscope train --recipe bundled/lite2 --data ham10000 --out $(OUT)/lite2
+	for k in 0 1 2; do $(BIN)/dermoscope train --recipe bundled/lite$$k-joined --data ham10000+isic2017 \
+	  --start $(OUT)/lite$$k --out $(OUT)/joined/lite$$k || exit 1; done
+	$(BIN)/dermoscope ensemble $(foreach k,0 1 2,$(OUT)/lite$(k)/chosen) --views 4 --out $(OUT)/without-isic2017
+	$(BIN)/dermoscope ensemble $(foreach k,0 1 2,$(OUT)/joined/lite$(k)/chosen) --views 4 --out $(OUT)/bundle
 
-install-weights: ## make the network of `make train` the bundled one (then: make figures)
+install-weights: ## make the model of `make train` the bundled one (then: make figures)
 	@test -f $(OUT)/bundle/bundle.json || { echo "$(OUT)/bundle is not there: make train first"; exit 1; }
 	rm -rf weights/src/dermoscope_weights/default.new
 	cp -r $(OUT)/bundle weights/src/dermoscope_weights/default.new
@@ -67,7 +73,7 @@ install-weights: ## make the network of `make train` the bundled one (then: make
 	mv weights/src/dermoscope_weights/default.new weights/src/dermoscope_weights/default
 
 figures: setup ## measure the bundled model and rewrite every figure; needs DERMOSCOPE_DATA
-	$(BIN)/dermoscope figures $(if $(wildcard $(OUT)/chosen),--chosen $(OUT)/chosen) $(if $(REASON),--reason "$(REASON)")
+	$(BIN)/dermoscope figures $(if $(wildcard $(OUT)/bundle),--chosen $(OUT)/bundle) $(if $(wildcard $(OUT)/without-isic2017),--elsewhere $(OUT)/without-isic2017) $(if $(REASON),--reason "$(REASON)")
 
 reliability: setup ## kill runs and transfers many times and write docs/reliability.md
 	$(BIN)/python tools/reliability.py

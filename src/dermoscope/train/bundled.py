@@ -3,13 +3,23 @@
 bundled/liteK           on HAM10000 alone: what is left is the twin for a clinic that was never seen
 bundled/liteK-joined    goes on from it with ISIC 2017 beside HAM10000, the softmax restricted to what a source holds
 
-`make train` runs all of them and makes the ensemble. lite0's first step is the recipe `default`.
+`make train` runs all of them and makes the ensemble. The courses are short because the long one of `default` learns
+rare diagnoses by heart: on validation its mean AUC over diagnoses falls after ten epochs.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from dermoscope.train.settings import Recipe
+
+LITE0 = Recipe("bundled/lite0", size=160, phases=((3, 128), (2, 160)), average=((1, 160),), ship=(), seed=3)
+"""EfficientNet-Lite0 at 160 px in seven epochs.
+
+Expected: balanced accuracy .752 [.695, .801] over seven diagnoses, mean AUC .946, on HAM10000's validation role (774
+lesions).
+Cost: 15 minutes on two cores that other work shared.
+Command: `dermoscope train --recipe bundled/lite0 --data ham10000 --out RUN`.
+"""
 
 LITE1 = Recipe(
     "bundled/lite1",
@@ -19,10 +29,11 @@ LITE1 = Recipe(
     ship=(),
     seed=1,
 )
-"""EfficientNet-Lite1 at 192 px in ten epochs: the longer course of `default` learns rare diagnoses by heart.
+"""EfficientNet-Lite1 at 192 px in ten epochs.
 
-Expected: balanced accuracy .790 [EXPECTED1] over seven diagnoses on HAM10000's validation role (774 lesions).
-Cost: 41 minutes on two cores that other work shared.
+Expected: balanced accuracy .790 [.739, .836] over seven diagnoses, mean AUC .944, on HAM10000's validation role (774
+lesions).
+Cost: 42 minutes on two cores that other work shared.
 Command: `dermoscope train --recipe bundled/lite1 --data ham10000 --out RUN`.
 """
 
@@ -37,26 +48,34 @@ LITE2 = Recipe(
 )
 """EfficientNet-Lite2 at 160 px in seven epochs.
 
-Expected: EXPECTED2.
-Cost: COST2.
+Expected: balanced accuracy .787 [.734, .832] over seven diagnoses, mean AUC .954, on HAM10000's validation role (774
+lesions).
+Cost: 21 minutes on two cores that other work shared.
 Command: `dermoscope train --recipe bundled/lite2 --data ham10000 --out RUN`.
 """
 
 
-def _joined(name: str, backbone: str, size: int, epochs: int, seed: int) -> Recipe:
+def _joined(before: Recipe, epochs: int) -> Recipe:
     return Recipe(
-        name, backbone=backbone, size=size, head=(), phases=((epochs, size),), average=(), ship=(), rate=4e-4, seed=seed
+        f"{before.name}-joined",
+        backbone=before.backbone,
+        size=before.size,
+        head=(),
+        phases=((epochs, before.size),),
+        average=(),
+        ship=(),
+        rate=4e-4,
+        seed=before.seed + 10,
     )
 
 
-LITE0_JOINED = _joined("bundled/lite0-joined", "tf_efficientnet_lite0", 192, 2, 10)
-LITE1_JOINED = _joined("bundled/lite1-joined", "tf_efficientnet_lite1", 192, 2, 11)
-LITE2_JOINED = _joined("bundled/lite2-joined", "tf_efficientnet_lite2", 160, 1, 12)
+LITE0_JOINED, LITE1_JOINED, LITE2_JOINED = _joined(LITE0, 1), _joined(LITE1, 2), _joined(LITE2, 1)
 """One or two epochs more, on HAM10000 and the training role of ISIC 2017 together.
 
+Expected: JOINED
 Command: `dermoscope train --recipe bundled/lite1-joined --data ham10000+isic2017 --start RUN --out RUN-joined`.
 """
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
-    {recipe.name: recipe for recipe in (LITE1, LITE2, LITE0_JOINED, LITE1_JOINED, LITE2_JOINED)}
+    {recipe.name: recipe for recipe in (LITE0, LITE1, LITE2, LITE0_JOINED, LITE1_JOINED, LITE2_JOINED)}
 )

@@ -1,19 +1,20 @@
 """Recipes: Python values that say everything about a training run; `Recipe` in `settings` says what each setting is.
 
-default            the network that ships: tf_efficientnet_lite0, fine-tuned     dermoscope train --recipe default
+default            one fine-tuned network, tf_efficientnet_lite0                 dermoscope train --recipe default
 quick              frozen features of the same backbone and a trained head       dermoscope train --recipe quick
+bundled/...        the members of the bundled ensemble                           `train/bundled.py`, `make train`
 steppan2021/...    the five networks of Steppan & Hanke 2021, for a GPU          `train/steppan2021.py`
 """
 
 from collections.abc import Mapping
 
 from dermoscope.core.errors import RecipeError, some
-from dermoscope.train import steppan2021
+from dermoscope.train import bundled, steppan2021
 from dermoscope.train.settings import Phases as Phases
 from dermoscope.train.settings import Recipe as Recipe
 
 DEFAULT = Recipe("default", full={"phases": ((60, 224),), "batch": 128, "rate": 2e-3})
-"""The network that ships: EfficientNet-Lite0 with ImageNet weights, head first, then all layers, then averaging.
+"""EfficientNet-Lite0 with ImageNet weights, head first, then all layers, then averaging.
 
 Exported at 192 px, the size it averaged at: on validation it reached more there than at 224 px.
 
@@ -43,7 +44,11 @@ Expected: balanced accuracy .628 [.552, .700] over seven diagnoses on HAM10000's
 Command: `dermoscope train --recipe quick --data ham10000 --out RUN`.
 """
 
-RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for recipe in (DEFAULT, QUICK)} | dict(steppan2021.RECIPES)
+RECIPES: Mapping[str, Recipe] = {
+    **{recipe.name: recipe for recipe in (DEFAULT, QUICK)},
+    **bundled.RECIPES,
+    **steppan2021.RECIPES,
+}
 
 
 def recipe(name: str) -> Recipe:
