@@ -3,14 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
-OUT ?= runs/bundled
+OUT ?= runs/default
+ENSEMBLE ?= runs/ensemble
 
 # Developers keep the public images beside the repository; anyone may set DERMOSCOPE_DATA instead.
 ifneq ($(wildcard ../shared/data),)
 export DERMOSCOPE_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help setup demo run test check system train install-weights figures reliability docs bench bench-check clean
+.PHONY: help setup demo run test check system train train-ensemble install-weights figures reliability docs bench bench-check clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,15 +58,17 @@ system: setup
 	echo "no Pango, and it cannot be installed here: the PDF tests will be skipped"
 
 train: setup ## train the bundled model again (resumes where it was cut); needs DERMOSCOPE_DATA
-	$(BIN)/dermoscope train --recipe bundled/lite0 --data ham10000 --out $(OUT)/lite0
-	$(BIN)/dermoscope train --recipe bundled/lite1 --data ham10000 --out $(OUT)/lite1
-	$(BIN)/dermoscope train --recipe bundled/lite2 --data ham10000 --out $(OUT)/lite2
-	for k in 0 1 2; do $(BIN)/dermoscope train --recipe bundled/lite$$k-joined --data ham10000+isic2017 \
-	  --start $(OUT)/lite$$k --out $(OUT)/joined/lite$$k || exit 1; done
-	$(BIN)/dermoscope ensemble $(foreach k,0 1 2,$(OUT)/lite$(k)/chosen) --views 4 --out $(OUT)/without-isic2017
-	$(BIN)/dermoscope ensemble $(foreach k,0 1 2,$(OUT)/joined/lite$(k)/chosen) --views 4 --out $(OUT)/bundle
+	$(BIN)/dermoscope train --recipe default --data ham10000 --out $(OUT) --ship $(if $(FULL),--full)
 
-install-weights: ## make the model of `make train` the bundled one (then: make figures)
+train-ensemble: setup ## train three networks and the ensembles of them that were measured; needs DERMOSCOPE_DATA
+	for k in 0 1 2; do \
+	  $(BIN)/dermoscope train --recipe short/lite$$k --data ham10000 --out $(ENSEMBLE)/lite$$k && \
+	  $(BIN)/dermoscope train --recipe short/lite$$k-joined --data ham10000+isic2017 \
+	    --start $(ENSEMBLE)/lite$$k --out $(ENSEMBLE)/joined/lite$$k || exit 1; done
+	$(BIN)/dermoscope ensemble $(foreach k,0 1 2,$(ENSEMBLE)/lite$(k)/chosen) --views 4 --out $(ENSEMBLE)/without-isic2017
+	$(BIN)/dermoscope ensemble $(foreach k,0 1 2,$(ENSEMBLE)/joined/lite$(k)/chosen) --views 4 --out $(ENSEMBLE)/ensemble
+
+install-weights: ## make the network of `make train` the bundled one (then: make figures)
 	@test -f $(OUT)/bundle/bundle.json || { echo "$(OUT)/bundle is not there: make train first"; exit 1; }
 	rm -rf weights/src/dermoscope_weights/default.new
 	cp -r $(OUT)/bundle weights/src/dermoscope_weights/default.new
@@ -73,7 +76,7 @@ install-weights: ## make the model of `make train` the bundled one (then: make f
 	mv weights/src/dermoscope_weights/default.new weights/src/dermoscope_weights/default
 
 figures: setup ## measure the bundled model and rewrite every figure; needs DERMOSCOPE_DATA
-	$(BIN)/dermoscope figures $(if $(wildcard $(OUT)/bundle),--chosen $(OUT)/bundle) $(if $(wildcard $(OUT)/without-isic2017),--elsewhere $(OUT)/without-isic2017) $(if $(REASON),--reason "$(REASON)")
+	$(BIN)/dermoscope figures $(if $(wildcard $(OUT)/chosen),--chosen $(OUT)/chosen) $(if $(ELSEWHERE),--elsewhere $(ELSEWHERE)) $(if $(REASON),--reason "$(REASON)")
 
 reliability: setup ## kill runs and transfers many times and write docs/reliability.md
 	$(BIN)/python tools/reliability.py

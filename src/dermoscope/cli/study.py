@@ -48,7 +48,10 @@ def run(
     data: Annotated[str, typer.Option(help="Data by name or path; several names are joined by +.")] = "",
     full: Annotated[bool, typer.Option(help="The longer form, for those with a GPU.")] = False,
     bundle: Annotated[
-        str, typer.Option(help="Also score this bundle on the test role, by name or path; every scoring is logged.")
+        str,
+        typer.Option(
+            help="Also score this bundle on the test role (a,b: and its twin b elsewhere); every scoring is logged."
+        ),
     ] = "",
     settings: Annotated[list[str] | None, typer.Option("--set", help="Change a setting of the recipe.")] = None,
     as_json: Json = False,

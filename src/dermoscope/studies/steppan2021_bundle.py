@@ -39,14 +39,20 @@ class Way:
 
 
 def bundled_rows(context: Context) -> list[Row]:
-    """Rows of every test set that is here. Raises InputError where the bundle reads other diagnoses than ISIC 2019."""
-    predictor = Predictor.load(context.asked.bundle)
-    if "MEL" not in predictor.taxonomy.codes:
-        raise InputError(f"{context.asked.bundle}: reads {predictor.taxonomy.name}; this study scores melanoma")
+    """Rows of every test set that is here. Raises InputError where a bundle reads other diagnoses than ISIC 2019.
+
+    Of several bundles, separated by commas, those after the first are twins that were trained without ISIC 2017 and are
+    scored on that alone.
+    """
     found: list[Row] = []
-    for key, title, cases in _tests(predictor):
-        prediction = _predicted(context, predictor, key, cases)
-        found += _rows(predictor, prediction, key, title, cases)
+    for number, given in enumerate(context.asked.bundle.split(",")):
+        predictor = Predictor.load(given)
+        if "MEL" not in predictor.taxonomy.codes:
+            raise InputError(f"{given}: reads {predictor.taxonomy.name}; this study scores melanoma")
+        for key, title, cases in _tests(predictor):
+            if number == 0 or key == "isic2017":
+                prediction = _predicted(context, predictor, key, cases)
+                found += _rows(predictor, prediction, key, title, cases)
     return found
 
 

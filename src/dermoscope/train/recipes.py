@@ -1,15 +1,15 @@
 """Recipes: Python values that say everything about a training run; `Recipe` in `settings` says what each setting is.
 
-default            one fine-tuned network, tf_efficientnet_lite0                 dermoscope train --recipe default
+default            the network that ships: tf_efficientnet_lite0                 dermoscope train --recipe default
 quick              frozen features of the same backbone and a trained head       dermoscope train --recipe quick
-bundled/...        the members of the bundled ensemble                           `train/bundled.py`, `make train`
+short/...          three networks in short courses, and joined with ISIC             `train/short.py`, `make train`
 steppan2021/...    the five networks of Steppan & Hanke 2021, for a GPU          `train/steppan2021.py`
 """
 
 from collections.abc import Mapping
 
 from dermoscope.core.errors import RecipeError, some
-from dermoscope.train import bundled, steppan2021
+from dermoscope.train import short, steppan2021
 from dermoscope.train.settings import Phases as Phases
 from dermoscope.train.settings import Recipe as Recipe
 
@@ -46,7 +46,7 @@ Command: `dermoscope train --recipe quick --data ham10000 --out RUN`.
 
 RECIPES: Mapping[str, Recipe] = {
     **{recipe.name: recipe for recipe in (DEFAULT, QUICK)},
-    **bundled.RECIPES,
+    **short.RECIPES,
     **steppan2021.RECIPES,
 }
 
