@@ -20,7 +20,7 @@ from dermoscope.core.cases import Case, CaseSet
 from dermoscope.core.errors import RecipeError
 from dermoscope.core.taxonomy import ISIC2019
 from dermoscope.data.files import read_scores
-from dermoscope.predict.bundle import load
+from dermoscope.predict.bundle import head_weights, load
 from dermoscope.train.batches import TrainingPictures
 from dermoscope.train.distributed import check_share, joint_normalisation, processes
 from dermoscope.train.loop import fit, stages
@@ -104,7 +104,7 @@ def test_a_whole_run_of_two_processes_leaves_what_one_leaves(synthetic: Path, tm
     scores = [read_scores(tmp_path / k / SERVED, ISIC2019) for k in ("alone", "together")]
     assert scores[0].ids == scores[1].ids
     np.testing.assert_allclose(scores[0].values, scores[1].values, atol=2e-3)
-    heads = [load(tmp_path / k / "bundle").arrays["head_weight"] for k in ("alone", "together")]
+    heads = [head_weights(load(tmp_path / k / "bundle"))[0] for k in ("alone", "together")]
     np.testing.assert_allclose(heads[0], heads[1], atol=0.01 * np.abs(heads[0]).max())
 
 
