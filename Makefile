@@ -23,12 +23,12 @@ $(VENV)/made:
 
 $(VENV)/for-run: $(VENV)/made pyproject.toml constraints.txt weights/pyproject.toml
 	@echo "installing dermoscope and the bundled weights (once)"
-	@$(PIP) -e . -e ./weights
+	@$(PIP) -e '.[serve]' -e ./weights
 	@touch $@
 
 $(VENV)/for-development: $(VENV)/for-run
 	@echo "installing what training and the tests need (once)"
-	@$(PIP) -e '.[train,report,log,dev]'
+	@$(PIP) -e '.[train,report,log,serve,postgres,dev]'
 	@touch $@
 
 setup: $(VENV)/for-development ## install everything

@@ -7,9 +7,13 @@
     │   ├── ValueRuleError          a value of `core/` that breaks its rules
     │   ├── BundleError             a bundle that is missing, damaged or of another format
     │   ├── RecipeError             an unknown recipe or a setting that it cannot have
-    │   └── LeakError               one lesion, patient or image on both sides of a split
+    │   ├── LeakError               one lesion, patient or image on both sides of a split
+    │   ├── NotFoundError           the service holds nothing of that number
+    │   ├── ConflictError           it contradicts what the service holds already
+    │   └── ForbiddenError          this person may not do or see that now
     ├── MissingDependencyError      an optional package is not installed
     ├── DownloadError               a server did not deliver
+    ├── BusyError                   the service has too much to do just now
     └── TrainingError               a training run could not go on
 
 Messages say what was wrong, where, and what to do. The command line and the API only translate them.
@@ -54,12 +58,28 @@ class LeakError(InputError):
     """One lesion, patient or image stands on both sides of a split."""
 
 
+class NotFoundError(InputError):
+    """The service holds nothing of that number."""
+
+
+class ConflictError(InputError):
+    """What is asked for contradicts what the service holds already."""
+
+
+class ForbiddenError(InputError):
+    """This person may not do or see that, or not now."""
+
+
 class MissingDependencyError(DermoscopeError):
     """An optional package is not installed; the message says how to get it."""
 
 
 class DownloadError(DermoscopeError):
     """A server could not be reached or did not deliver what it announced."""
+
+
+class BusyError(DermoscopeError):
+    """The service has accepted as much as it can hold; the same request may succeed a little later."""
 
 
 class TrainingError(DermoscopeError):
