@@ -1,19 +1,21 @@
 """Geometry: which pixels of a picture become the network's input."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dermoscope.data import crop
-from dermoscope.data.crop import frame_matrix, warp
+from dermoscope.data.crop import Frame, frame_matrix, warp
 
 RNG = np.random.default_rng(2)
 SQUARE = RNG.integers(0, 256, (48, 48, 3), dtype=np.uint8)
 
 
-def framed(pixels: np.ndarray, size: int, **frame: object) -> np.ndarray:
-    return warp(pixels, frame_matrix(pixels.shape[:2], size, **frame), size)  # type: ignore[arg-type]
+def framed(pixels: np.ndarray, size: int, **frame: Any) -> np.ndarray:
+    return warp(pixels, frame_matrix(pixels.shape[:2], size, Frame(**frame)), size)
 
 
 def test_the_identity_changes_nothing() -> None:
@@ -53,7 +55,7 @@ def test_zoom_halves_what_is_seen() -> None:
     assert near[66, 66].tolist() == framed(blocks, 128)[66, 66].tolist()
     # the corner of the closer view is a quarter of the way into the picture
     np.testing.assert_array_equal(near[2, 2], blocks[33, 33])
-    matrix = frame_matrix((128, 128), 128, zoom=2.0)
+    matrix = frame_matrix((128, 128), 128, Frame(zoom=2.0))
     np.testing.assert_allclose(matrix[:, :2], np.eye(2) / 2)
 
 
@@ -65,7 +67,7 @@ def test_showing_more_than_there_is_mirrors_the_border() -> None:
 
 
 def test_the_matrix_goes_from_output_to_picture() -> None:
-    matrix = frame_matrix((100, 200), 50, shift=(0.1, -0.2))
+    matrix = frame_matrix((100, 200), 50, Frame(shift=(0.1, -0.2)))
     centre = matrix @ [24.5, 24.5, 1]
     np.testing.assert_allclose(centre, [99.5 + 10, 49.5 - 20])
     # one output pixel to the right is two picture pixels to the right
@@ -80,12 +82,12 @@ def test_shift_moves_the_view_to_where_it_points() -> None:
 
 
 def test_aspect_widens_and_keeps_the_area() -> None:
-    matrix = frame_matrix((64, 64), 64, aspect=1.44)
+    matrix = frame_matrix((64, 64), 64, Frame(aspect=1.44))
     np.testing.assert_allclose(matrix[:, :2], np.diag([1.2, 1 / 1.2]))
 
 
 def test_shear_slants_what_is_upright() -> None:
-    matrix = frame_matrix((64, 64), 64, shear=45.0)
+    matrix = frame_matrix((64, 64), 64, Frame(shear=45.0))
     np.testing.assert_allclose(matrix[:, :2], [[1, 1], [0, 1]], atol=1e-12)
 
 
@@ -109,7 +111,7 @@ def test_every_framing_gives_the_asked_square(
 
 @given(st.floats(0.3, 3), st.floats(-180, 180), st.floats(0.7, 1.4), st.floats(-20, 20))
 def test_the_determinant_is_the_scale(zoom: float, angle: float, aspect: float, shear: float) -> None:
-    matrix = frame_matrix((90, 120), 45, zoom=zoom, angle=angle, aspect=aspect, shear=shear)
+    matrix = frame_matrix((90, 120), 45, Frame(zoom=zoom, angle=angle, aspect=aspect, shear=shear))
     assert np.linalg.det(matrix[:, :2]) == pytest.approx((2 / zoom) ** 2)
 
 

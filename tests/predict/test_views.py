@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dermoscope.core.errors import InputError
-from dermoscope.data.crop import frame_matrix, warp
+from dermoscope.data.crop import Frame, frame_matrix, warp
 from dermoscope.predict.views import VIEWS, cut, first_views
 
 SQUARE = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
@@ -24,7 +24,7 @@ def test_the_first_eight_are_the_turns_and_flips_of_a_square() -> None:
 def test_the_rest_come_closer() -> None:
     assert len(VIEWS) == 16
     closer = cut(SQUARE, 32, VIEWS[8:9])[0]
-    np.testing.assert_array_equal(closer, warp(SQUARE, frame_matrix((32, 32), 32, zoom=1.2), 32))
+    np.testing.assert_array_equal(closer, warp(SQUARE, frame_matrix((32, 32), 32, Frame(zoom=1.2)), 32))
 
 
 @pytest.mark.parametrize("count", [0, 17, -1])

@@ -5,6 +5,7 @@ while it serves is cut in the same way.
 """
 
 import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -15,36 +16,40 @@ LONGEST_SIDE = 32_000
 """`cv2.warpAffine` refuses sources of 32,767 px and more (OpenCV 4), which a scan of a strip may have."""
 
 
-def frame_matrix(
-    shape: tuple[int, int],
-    size: int,
-    *,
-    zoom: float = 1.0,
-    angle: float = 0.0,
-    flip: bool = False,
-    aspect: float = 1.0,
-    shear: float = 0.0,
-    shift: tuple[float, float] = (0.0, 0.0),
-) -> Float[np.ndarray, "2 3"]:
-    """Affine matrix from output pixels of a `size` x `size` square to pixels of a picture of `shape` (height, width).
+@dataclass(frozen=True)
+class Frame:
+    """Which square of a picture is seen, and how; with all defaults the largest one in its centre.
 
-    With all defaults the square is the largest one in the centre of the picture. `zoom` above 1 comes closer, below 1
-    shows more than that square; `angle` and `shear` are in degrees; `aspect` stretches width against height; `shift`
-    moves the centre, as a share of the square's side.
+    `zoom` above 1 comes closer, below 1 shows more than that square; `angle` and `shear` are in degrees; `aspect`
+    stretches width against height; `shift` moves the centre, as a share of the square's side.
     """
+
+    zoom: float = 1.0
+    angle: float = 0.0
+    flip: bool = False
+    aspect: float = 1.0
+    shear: float = 0.0
+    shift: tuple[float, float] = (0.0, 0.0)
+
+
+CENTRED = Frame()
+
+
+def frame_matrix(shape: tuple[int, int], size: int, frame: Frame = CENTRED) -> Float[np.ndarray, "2 3"]:
+    """Affine matrix from pixels of a `size` x `size` square to pixels of a picture of `shape` (height, width)."""
     height, width = shape
-    side = min(height, width) / zoom
+    side = min(height, width) / frame.zoom
     scale = side / size
-    turn, slant = math.radians(angle), math.tan(math.radians(shear))
-    stretch = math.sqrt(aspect)
+    turn, slant = math.radians(frame.angle), math.tan(math.radians(frame.shear))
+    stretch = math.sqrt(frame.aspect)
     linear = (
         scale
         * np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
         @ np.array([[1.0, slant], [0.0, 1.0]])
-        @ np.diag([stretch * (-1.0 if flip else 1.0), 1.0 / stretch])
+        @ np.diag([stretch * (-1.0 if frame.flip else 1.0), 1.0 / stretch])
     )
     centre_out = (size - 1) / 2
-    centre_in = np.array([(width - 1) / 2 + shift[0] * side, (height - 1) / 2 + shift[1] * side])
+    centre_in = np.array([(width - 1) / 2 + frame.shift[0] * side, (height - 1) / 2 + frame.shift[1] * side])
     offset = centre_in - linear @ np.array([centre_out, centre_out])
     return np.column_stack([linear, offset])
 

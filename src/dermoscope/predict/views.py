@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dermoscope.core.errors import InputError, ValueRuleError, some
-from dermoscope.data.crop import frame_matrix, warp
+from dermoscope.data.crop import Frame, frame_matrix, warp
 
 View = dict[str, float]
 
@@ -40,7 +40,6 @@ def cut(
     """Each view of a picture as a square of `size` px."""
     shape = pixels.shape[:2]
     frames = [
-        frame_matrix(shape, size, zoom=v.get("zoom", 1.0), angle=v.get("angle", 0.0), flip=bool(v.get("flip", 0)))
-        for v in views
+        frame_matrix(shape, size, Frame(v.get("zoom", 1.0), v.get("angle", 0.0), bool(v.get("flip", 0)))) for v in views
     ]
     return np.stack([warp(pixels, frame, size) for frame in frames])

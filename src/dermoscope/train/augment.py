@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from dermoscope.core.errors import RecipeError, some
-from dermoscope.data.crop import frame_matrix, warp
+from dermoscope.data.crop import Frame, frame_matrix, warp
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 
@@ -71,9 +71,7 @@ def draw_matrix(
     low, high = np.log(bounds.zoom)
     stretch = math.log(bounds.aspect)
     over = 180.0 if bounds.vertical and rng.random() < 0.5 else 0.0  # with the flip below: every flip a quarter
-    return frame_matrix(
-        shape,
-        size,
+    frame = Frame(
         zoom=math.exp(rng.uniform(low, high)),
         angle=over + rng.uniform(-bounds.angle, bounds.angle),
         flip=bool(rng.random() < 0.5),
@@ -81,6 +79,7 @@ def draw_matrix(
         shear=rng.uniform(-bounds.shear, bounds.shear),
         shift=(rng.uniform(-bounds.shift, bounds.shift), rng.uniform(-bounds.shift, bounds.shift)),
     )
+    return frame_matrix(shape, size, frame)
 
 
 def draw_colour(rng: np.random.Generator, bounds: Augmentation) -> Float[np.ndarray, "3 4"]:

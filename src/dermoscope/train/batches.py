@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from dermoscope.core.cases import CaseSet
-from dermoscope.data.crop import frame_matrix, warp
+from dermoscope.data.crop import CENTRED, Frame, frame_matrix, warp
 from dermoscope.train.augment import Augmentation, augment
 from dermoscope.train.pictures import Pictures
 
@@ -192,12 +192,12 @@ def _systematic(shares: Float[np.ndarray, " cases"], draws: int, rng: np.random.
     return rng.permutation(drawn)
 
 
-def plain(pictures: Pictures, indices: Int[np.ndarray, " n"], size: int, **frame: float | bool) -> np.ndarray:
+def plain(pictures: Pictures, indices: Int[np.ndarray, " n"], size: int, frame: Frame = CENTRED) -> np.ndarray:
     """Pictures cut without randomness, [n, size, size, 3]."""
 
     def one(index: int) -> np.ndarray:
         pixels = pictures[index]
-        return warp(pixels, frame_matrix(pixels.shape[:2], size, **frame), size)  # type: ignore[arg-type]
+        return warp(pixels, frame_matrix(pixels.shape[:2], size, frame), size)
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         return np.stack(list(pool.map(one, indices)))

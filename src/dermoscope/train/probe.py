@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from dermoscope.data.crop import Frame
 from dermoscope.train.batches import TrainingPictures, plain
 from dermoscope.train.head import Embedded, fit_head
 from dermoscope.train.loop import Progress
@@ -43,7 +44,7 @@ def _embeddings(
         return np.load(path)
     parts = []
     for start in range(0, len(data.first), CHUNK):
-        squares = plain(data.pictures, data.first[start : start + CHUNK], recipe.size, flip=flip)
+        squares = plain(data.pictures, data.first[start : start + CHUNK], recipe.size, Frame(flip=flip))
         for batch in torch.from_numpy(squares).split(64):
             parts.append(reader(batch)[1].numpy())
         if progress is not None:
