@@ -6,7 +6,7 @@ from pathlib import Path
 from dermoscope import Predictor, read_cases
 from dermoscope.data.synthetic import draw, write_dataset
 from dermoscope.train.recipes import recipe
-from dermoscope.train.run import train
+from dermoscope.train.run import Job, train
 from dermoscope.train.runs import read_run
 
 # The smallest network, without ImageNet weights, so that this takes seconds; it learns nothing of use.
@@ -15,7 +15,7 @@ tiny = {"backbone": "test_efficientnet", "pretrained": "false", "size": "64", "p
 with tempfile.TemporaryDirectory() as temporary:
     folder = Path(temporary)
     cases = read_cases(write_dataset(folder / "lesions", 8, size=(96, 72)))
-    train(recipe("quick").with_settings(tiny), cases, folder / "run", cache=folder / "cache")
+    train(Job(recipe("quick").with_settings(tiny), cases, folder / "run", folder / "cache"))
     card = read_run(folder / "run")
     print(card.state, card.name, f"seed {card.seed}, data {card.data['sha256'][:12]}")
     for figures in card.figures:

@@ -58,12 +58,12 @@ def run_folder(synthetic: Path, quick_recipe: "Recipe", tmp_path_factory: pytest
     import torch
 
     from dermoscope.data.readers import read_cases
-    from dermoscope.train.run import train
+    from dermoscope.train.run import Job, train
 
     torch.set_num_threads(1)  # such small tensors gain nothing from more, and results do not depend on the machine
     out = tmp_path_factory.mktemp("run")
     said = {"name": "synthetic lesions", "licence": "CC0-1.0", "citation": "drawn by dermoscope"}
-    train(quick_recipe, read_cases(synthetic), out, cache=tmp_path_factory.mktemp("cache"), data_use=said)
+    train(Job(quick_recipe, read_cases(synthetic), out, tmp_path_factory.mktemp("cache"), data_use=said))
     return out
 
 

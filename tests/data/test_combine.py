@@ -256,11 +256,11 @@ def test_a_combination_is_trained_on(
 ) -> None:
     import torch
 
-    from dermoscope.train.run import train
+    from dermoscope.train.run import Job, train
 
     torch.set_num_threads(1)
     combine([str(synthetic), str(two[1])], tmp_path / "both")
     cases, said = open_cases(str(tmp_path / "both"))
-    bundle = train(quick_recipe, cases, tmp_path / "run", cache=tmp_path / "cache", data_use=said)
+    bundle = train(Job(quick_recipe, cases, tmp_path / "run", tmp_path / "cache", data_use=said))
     assert bundle.card.data[0].name == "data + second"
     assert bundle.card.licence == "not stated"

@@ -21,7 +21,7 @@ from dermoscope.predict.fitting import fitted
 from dermoscope.predict.predictor import Predictor
 from dermoscope.studies.assembly import Wish, assemble, named_bundles, named_weights
 from dermoscope.train.recipes import Recipe
-from dermoscope.train.run import train
+from dermoscope.train.run import Job, train
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def second(synthetic: Path, quick_recipe: Recipe, tmp_path_factory: pytest.TempP
     """Another network, smaller and with other draws."""
     recipe = replace(quick_recipe, seed=5, size=48, phases=((40, 48),))
     out = tmp_path_factory.mktemp("second")
-    return train(recipe, read_cases(synthetic), out, cache=tmp_path_factory.mktemp("cache"), data_use={"name": "drawn"})
+    return train(Job(recipe, read_cases(synthetic), out, tmp_path_factory.mktemp("cache"), data_use={"name": "drawn"}))
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from dermoscope.core.errors import TrainingError
 from dermoscope.core.taxonomy import ISIC2019
 from dermoscope.train import checkpoint, loop
 from dermoscope.train.batches import TrainingPictures
-from dermoscope.train.loop import Monitor, Stage, Told, fit, logits_of, shipping_stages, stages
+from dermoscope.train.loop import Monitor, Stage, Watch, fit, logits_of, shipping_stages, stages
 from dermoscope.train.networks import Reader, build
 from dermoscope.train.pictures import Pictures
 from dermoscope.train.recipes import DEFAULT, QUICK, Recipe
@@ -61,7 +61,7 @@ def train(
     given = data()
     pictures = np.stack([given.pictures[k][4:36, 4:36] for k in range(8)])
     monitor = Monitor(pictures, given.labels[:8], score_under_uniform(np.full(8, 1 / 8), ISIC2019))
-    return fit(recipe, stages(recipe), given, out, monitor=monitor, told=Told(progress), **more)
+    return fit(recipe, stages(recipe), given, out, watch=Watch(progress, monitor=monitor, **more))
 
 
 def killed_at(out: Path, phase: str, step: int, saved_every: float = 300) -> None:
@@ -221,7 +221,7 @@ def test_averaging_keeps_the_equal_mean_of_its_steps(tmp_path: Path) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "_begin", begin)
-        fit(recipe, [replace(plan[0], equal_average=False)], data(), tmp_path / "plain", start=start, told=Told(look))
+        fit(recipe, [replace(plan[0], equal_average=False)], data(), tmp_path / "plain", start=start, watch=Watch(look))
     assert len(seen) == 2 * STEPS
     torch.testing.assert_close(kept.network.get_classifier().weight, torch.stack(seen).mean(dim=0))
 

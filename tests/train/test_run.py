@@ -21,7 +21,7 @@ from dermoscope.train.checkpoint import kept_weights
 from dermoscope.train.pictures import cached
 from dermoscope.train.probe import fit_probe
 from dermoscope.train.recipes import DEFAULT, Recipe
-from dermoscope.train.run import decoded, divide, train
+from dermoscope.train.run import Job, decoded, divide, train
 from dermoscope.train.runs import read_run
 
 
@@ -188,7 +188,7 @@ def test_a_fine_tuned_run_and_its_continuation_for_shipping(synthetic: Path, tmp
         {"backbone": "test_efficientnet", "pretrained": "false", "size": "64", "batch": "16", "views": "2"}
         | {"head": "1x32", "phases": "1x32", "average": "1x32", "ship": "1x64"}
     )
-    shipped = train(recipe, given, tmp_path, ship=True, cache=tmp_path / "cache")
+    shipped = train(Job(recipe, given, tmp_path, tmp_path / "cache", ship=True))
     chosen = load(tmp_path / "chosen")
     assert load(tmp_path / "bundle").sha256 == shipped.sha256 != chosen.sha256
     assert chosen.card.data[0].roles == ("training",)
@@ -201,7 +201,7 @@ def test_a_fine_tuned_run_and_its_continuation_for_shipping(synthetic: Path, tmp
     assert [line["stage"] for line in blind] == ["for shipping"]
     assert "balanced_accuracy" not in blind[0]  # validation is trained on, so there is nothing to watch
     with pytest.raises(TrainingError, match="belongs to another recipe"):
-        train(replace(recipe, rate=2e-3), given, tmp_path, cache=tmp_path / "cache")
+        train(Job(replace(recipe, rate=0.002), given, tmp_path, tmp_path / "cache"))
 
 
 def test_a_run_goes_on_from_another(synthetic: Path, tmp_path: Path) -> None:
@@ -212,27 +212,27 @@ def test_a_run_goes_on_from_another(synthetic: Path, tmp_path: Path) -> None:
         | {"head": "1x32", "phases": "1x32", "average": "", "ship": ""}
     )
     first, second = tmp_path / "first", tmp_path / "second"
-    begun = train(recipe, given, first, cache=tmp_path / "cache")
+    begun = train(Job(recipe, given, first, tmp_path / "cache"))
     # at a rate of almost nothing the network stays what it was
     still = replace(recipe, head=(), rate=1e-12, weight_decay=0.0)
-    train(still, given, second, cache=tmp_path / "cache", start=first)
+    train(Job(still, given, second, tmp_path / "cache", start=first))
     then, now = (kept_weights(folder / "chosen-run") for folder in (first, second))
     torch.testing.assert_close(now["network.classifier.weight"], then["network.classifier.weight"])
     assert read_run(second).data["start"] == begun.sha256
     with pytest.raises(TrainingError, match="start"):
-        train(still, given, second, cache=tmp_path / "cache")
+        train(Job(still, given, second, tmp_path / "cache"))
     with pytest.raises(InputError, match="takes a finished fine-tuned run of resnet18"):
-        train(replace(still, backbone="resnet18"), given, tmp_path / "third", cache=tmp_path / "cache", start=first)
+        train(Job(replace(still, backbone="resnet18"), given, tmp_path / "third", tmp_path / "cache", start=first))
     # what the first learnt from may be what another split calibrates or tests on
     split = write_split(tmp_path / "split.csv", {c.image_id: (c.group, role_of(c.group)) for c in given})
     with pytest.raises(InputError, match="was trained on another split"):
-        train(still, given, tmp_path / "fourth", cache=tmp_path / "cache", start=first, split=split)
+        train(Job(still, given, tmp_path / "fourth", tmp_path / "cache", start=first, split=split))
 
 
 def test_a_bundle_prepares_pictures_as_its_training_did(synthetic: Path, quick_recipe: Recipe, tmp_path: Path) -> None:
     recipe = replace(quick_recipe, preprocessing=("shave=20", "shades_of_grey"))
     given = read_cases(synthetic)
-    made = train(recipe, given, tmp_path / "run", cache=tmp_path / "cache")
+    made = train(Job(recipe, given, tmp_path / "run", tmp_path / "cache"))
     assert [step["name"] for step in made.members[0].preprocessing] == ["shave", "shades_of_grey"]
     cases = with_role(given, "validation")
     prediction = Predictor.load(made).predict(cases, views=1)

@@ -33,7 +33,7 @@ from dermoscope.train import runs
 from dermoscope.train.comparison import compare
 from dermoscope.train.distributed import processes
 from dermoscope.train.recipes import DEFAULT, Recipe
-from dermoscope.train.run import data_hash, train
+from dermoscope.train.run import Job, data_hash, train
 from dermoscope.train.runs import (
     Diary,
     code_version,
@@ -116,11 +116,7 @@ def test_a_finished_run_is_only_loaded(run_folder: Path, synthetic: Path, quick_
     told: list[str] = []
     use = {"name": "synthetic lesions"}
     bundle = train(
-        quick_recipe,
-        read_cases(synthetic),
-        run_folder,
-        cache=tmp_path,
-        data_use=use,
+        Job(quick_recipe, read_cases(synthetic), run_folder, tmp_path, data_use=use),
         progress=lambda p, _, __: told.append(p),
     )
     assert bundle.sha256 == read_run(run_folder).bundles["chosen"]
@@ -133,7 +129,7 @@ def test_a_folder_of_another_run_is_left_alone(
     run_folder: Path, synthetic: Path, quick_recipe: Recipe, tmp_path: Path
 ) -> None:
     with pytest.raises(TrainingError) as caught:
-        train(replace(quick_recipe, rate=0.5), read_cases(synthetic), run_folder, cache=tmp_path)
+        train(Job(replace(quick_recipe, rate=0.5), read_cases(synthetic), run_folder, tmp_path))
     assert str(caught.value) == (
         f"{run_folder / 'run.json'} belongs to another recipe or other data (rate: 0.2 there, 0.5 now): choose another "
         "--out, or delete it"
@@ -147,14 +143,14 @@ def test_two_runs_cannot_write_into_one_folder(synthetic: Path, quick_recipe: Re
         FileLock(tmp_path / "run" / ".lock"),
         pytest.raises(TrainingError, match="another process trains into it; wait"),
     ):
-        train(quick_recipe, read_cases(synthetic), tmp_path / "run", cache=tmp_path)
+        train(Job(quick_recipe, read_cases(synthetic), tmp_path / "run", tmp_path))
 
 
 def test_a_run_that_was_stopped_says_why(synthetic: Path, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     wild = DEFAULT.with_settings(SETTINGS | SHORT | {"rate": "1e20", "mixup": "0"})
     with pytest.raises(TrainingError, match="the loss became"):
-        train(wild, read_cases(synthetic), tmp_path / "run", cache=tmp_path / "cache")
+        train(Job(wild, read_cases(synthetic), tmp_path / "run", tmp_path / "cache"))
     card = read_run(tmp_path / "run")
     assert (card.state, card.bundles, card.figures) == ("stopped", {}, ())
     assert card.why.startswith("the loss became ")
@@ -258,7 +254,7 @@ def test_roles_may_come_from_a_file(synthetic: Path, quick_recipe: Recipe, tmp_p
     rows = {c.image_id: (c.group, turned[role_of(c.group)]) for c in given}
     split = write_split(tmp_path / "split.csv", rows)  # type: ignore[arg-type]
     short = replace(quick_recipe, phases=((1, 64),), views=1)
-    train(short, given, tmp_path / "run", cache=tmp_path / "cache", split=read_split(tmp_path / "split.csv"))
+    train(Job(short, given, tmp_path / "run", tmp_path / "cache", split=read_split(tmp_path / "split.csv")))
     card = read_run(tmp_path / "run")
     assert card.data["split"] == split.sha256
     expected = sharpest_per_lesion(with_role(given, "test")).ids
@@ -269,7 +265,7 @@ def test_roles_may_come_from_a_file(synthetic: Path, quick_recipe: Recipe, tmp_p
     torn[several.image_id] = ("alone", other)
     bad = write_split(tmp_path / "torn.csv", torn)  # type: ignore[arg-type]
     with pytest.raises(LeakError, match="tears apart what belongs together"):
-        train(short, given, tmp_path / "torn", cache=tmp_path / "cache", split=bad)
+        train(Job(short, given, tmp_path / "torn", tmp_path / "cache", split=bad))
     assert not (tmp_path / "torn").exists()
 
 
@@ -311,7 +307,7 @@ def test_runs_are_compared_on_the_same_lesions(
 ) -> None:
     torch.set_num_threads(1)
     worse = replace(quick_recipe, phases=((2, 64),), rate=1e-4)
-    train(worse, read_cases(synthetic), tmp_path / "worse", cache=tmp_path / "cache")
+    train(Job(worse, read_cases(synthetic), tmp_path / "worse", tmp_path / "cache"))
     found = compare([run_folder, tmp_path / "worse"])
     assert found.settings["rate"] == [0.2, 1e-4]
     assert found.settings["phases"] == [[[120, 64]], [[2, 64]]]
@@ -356,7 +352,7 @@ def test_runs_on_other_cases_have_no_paired_difference(run_folder: Path, tmp_pat
 def main(synthetic: Path, out: Path) -> None:
     torch.set_num_threads(1)
     recipe = DEFAULT.with_settings(SETTINGS | SHORT | NO_DROPOUT)
-    train(recipe, read_cases(synthetic), out, ship=True, cache=out.parent / f"cache-{out.name}")
+    train(Job(recipe, read_cases(synthetic), out, out.parent / f"cache-{out.name}", ship=True))
     if processes().num_processes > 1:
         processes().destroy_process_group()
 

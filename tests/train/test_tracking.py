@@ -10,7 +10,7 @@ import torch
 from dermoscope.core.errors import InputError
 from dermoscope.data.readers import read_cases
 from dermoscope.train.recipes import DEFAULT
-from dermoscope.train.run import train
+from dermoscope.train.run import Job, train
 from dermoscope.train.runs import read_log, read_run
 from dermoscope.train.tracking import URI, MlflowListener, wanted
 
@@ -40,11 +40,11 @@ def test_a_run_and_its_continuation_are_one_run_there(client: Any, synthetic: Pa
 
     given = read_cases(synthetic)
     with pytest.raises(KeyboardInterrupt):
-        train(recipe, given, out, cache=tmp_path / "cache", progress=stop, listener=MlflowListener())
+        train(Job(recipe, given, out, tmp_path / "cache"), progress=stop, listener=MlflowListener())
     (cut,) = client.search_runs([client.get_experiment_by_name("dermoscope").experiment_id])
     assert cut.info.status == "FAILED"
     assert len(client.get_metric_history(cut.info.run_id, "loss")) == 2
-    train(recipe, given, out, cache=tmp_path / "cache", listener=MlflowListener())
+    train(Job(recipe, given, out, tmp_path / "cache"), listener=MlflowListener())
     (run,) = client.search_runs([client.get_experiment_by_name("dermoscope").experiment_id])
     assert run.info.run_id == cut.info.run_id
     assert (run.info.status, run.info.run_name) == ("FINISHED", "run")
@@ -67,7 +67,7 @@ def test_a_store_that_cannot_be_used_is_named_before_any_training(
     monkeypatch.setenv(URI, "nonsense://x")
     recipe = DEFAULT.with_settings(TINY | SHORT)
     with pytest.raises(InputError, match=r"MLflow cannot be used at nonsense://x \(.*\); mend MLFLOW_TRACKING_URI, or"):
-        train(recipe, read_cases(synthetic), tmp_path / "run", cache=tmp_path / "cache", listener=MlflowListener())
+        train(Job(recipe, read_cases(synthetic), tmp_path / "run", tmp_path / "cache"), listener=MlflowListener())
     assert [p.name for p in (tmp_path / "run").iterdir()] == [".lock"]
 
 
@@ -82,7 +82,7 @@ def test_a_store_that_goes_away_costs_no_training(synthetic: Path, tmp_path: Pat
 
     recipe = DEFAULT.with_settings(TINY | SHORT)
     with pytest.warns(RuntimeWarning, match="MLflow did not take log_metric, so its record") as said:
-        train(recipe, read_cases(synthetic), tmp_path / "run", cache=tmp_path / "cache", listener=Lost())
+        train(Job(recipe, read_cases(synthetic), tmp_path / "run", tmp_path / "cache"), listener=Lost())
     assert len(said) == 1
     assert read_run(tmp_path / "run").state == "finished"
 

@@ -1,7 +1,7 @@
 """`dermoscope train`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -31,10 +31,7 @@ Mlflow = Annotated[
 
 
 def train(
-    recipe: Annotated[
-        str,
-        typer.Option(help="Name of a recipe: default, quick, or one of a paper (steppan2021/efficientnet-b4, ...)."),
-    ] = "default",
+    recipe: RecipeName = "default",
     data: Annotated[str, typer.Option(help="Name of a data set under DERMOSCOPE_DATA, or a path.")] = "ham10000",
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoint, log and bundle.")] = Path("runs/default"),
     ship: Ship = False,
@@ -58,6 +55,7 @@ def train(
     from dermoscope.data.home import home
     from dermoscope.data.splits import read_split
     from dermoscope.train.distributed import processes
+    from dermoscope.train.run import Job
     from dermoscope.train.run import train as run
     from dermoscope.train.tracking import listener
 
@@ -65,11 +63,11 @@ def train(
     _check_weights(chosen, out, start)
     roles = read_split(split) if split else None
     cases, described = open_cases(data)
-    more: dict[str, Any] = {"split": roles, "listener": listener(mlflow), "ship": ship, "start": start}
-    more |= {"cache": home() / "cache", "data_use": {**described, "given": data}}
+    job = Job(chosen, cases, out, home() / "cache", roles, {**described, "given": data}, ship, start)
+    told = listener(mlflow)
     first: bool = processes().is_main_process
     with phases() if first else nullcontext() as progress:
-        bundle = run(chosen, cases, out, progress=progress, **more)
+        bundle = run(job, progress=progress, listener=told)
     if first:
         _tell(out, "bundle" if ship and chosen.ship else "chosen", bundle, as_json)
 

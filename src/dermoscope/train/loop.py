@@ -32,17 +32,6 @@ _LOOKED_AT_EVERY = 50
 _NO_MEMORY = ("out of memory", "not enough memory", "allocate memory")
 
 
-@dataclass(frozen=True)
-class Told:
-    """Who is told how far a run is: `progress` (phase, done, total) after every step, `epoch` its line of the log."""
-
-    progress: Progress | None = None
-    epoch: Callable[[dict[str, Any]], None] | None = None
-
-
-SILENT = Told()
-
-
 @dataclass(frozen=True, eq=False)
 class Monitor:
     """Pictures that are scored after every epoch: never used to fit, here or anywhere."""
@@ -50,6 +39,23 @@ class Monitor:
     pictures: UInt8[np.ndarray, "cases size size 3"]
     labels: Int[np.ndarray, " cases"]
     score: Score
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What goes along with a run and changes nothing of what it learns.
+
+    `progress` is told (phase, done, total) after every step, `epoch` its line of the log; the scores of `monitor` stand
+    in that line. Within an epoch a checkpoint is written after `saved_every` seconds.
+    """
+
+    progress: Progress | None = None
+    epoch: Callable[[dict[str, Any]], None] | None = None
+    monitor: Monitor | None = None
+    saved_every: float = SAVED_EVERY
+
+
+UNWATCHED = Watch()
 
 
 @dataclass(frozen=True)
@@ -101,10 +107,8 @@ class Work:
     batches: Batches
     out: Path
     fingerprint: str
-    monitor: Monitor | None
-    told: Told
+    watch: Watch
     log: list[dict[str, Any]]
-    saved_every: float
     saved_at: float
 
     @property
@@ -131,15 +135,13 @@ def fit(
     out: Path,
     *,
     start: Reader | None = None,
-    monitor: Monitor | None = None,
-    told: Told = SILENT,
-    saved_every: float = SAVED_EVERY,
+    watch: Watch = UNWATCHED,
 ) -> Reader:
     """Train the recipe's network through the stages of `plan` and return it (averaged weights where it averages).
 
     `start` is a network to go on from; without it the backbone is built with its ImageNet weights and a new head.
-    `out` receives `checkpoint.pt` (replaced whole after every epoch, and within one after `saved_every` seconds) and
-    `log.jsonl` (a line per epoch). A run that was killed goes on from its last checkpoint when it is started again
+    `out` receives `checkpoint.pt` (replaced whole after every epoch, and within one as `watch` says) and `log.jsonl` (a
+    line per epoch). A run that was killed goes on from its last checkpoint when it is started again
     with the same recipe and data, and ends with the same weights, bit for bit, on the same kind of machine.
     Raises TrainingError when the loss is no longer a number, memory runs out, or `out` belongs to another run.
     """
@@ -151,7 +153,7 @@ def fit(
         checkpoint.write_log(out, saved["log"])  # a kill between checkpoint and log leaves the log a line short
     with out_of_memory_told(out):
         work = _begin(recipe, data, out, saved, start)
-        work.fingerprint, work.monitor, work.told, work.saved_every = expected, monitor, told, saved_every
+        work.fingerprint, work.watch = expected, watch
         begun = 0
         for number, stage in enumerate(plan):
             if saved is None or saved["stage"] <= number:
@@ -198,7 +200,7 @@ def _begin(
             averaged.module.load_state_dict(saved["averaged"])
     batches = Batches(data, recipe.batch, recipe.balance, recipe.augmentation, recipe.seed, recipe.masked)
     log = saved["log"] if saved is not None else []
-    return Work(recipe, accelerator, reader, averaged, batches, out, "", None, SILENT, log, 0.0, time.monotonic())
+    return Work(recipe, accelerator, reader, averaged, batches, out, "", UNWATCHED, log, time.monotonic())
 
 
 def _run_stage(work: Work, stage: Stage, number: int, begun: int, resumed: dict[str, Any] | None) -> None:
@@ -252,12 +254,12 @@ def _run_epoch(
         if work.averaged is not None:
             before = epoch.number if stage.equal_average else epoch.overall
             work.averaged.update(work.reader, step=before * len(batches) + epoch.done)
-        if work.told.progress is not None:
+        if work.watch.progress is not None:
             at = f"{stage.name}, epoch {epoch.number + 1} of {len(stage.sizes)}"
-            work.told.progress(at, epoch.done, len(batches))
+            work.watch.progress(at, epoch.done, len(batches))
         if epoch.done % _LOOKED_AT_EVERY == 0:
             _mean_loss(work, stage, epoch)
-        late = time.monotonic() - work.saved_at >= work.saved_every
+        late = time.monotonic() - work.saved_at >= work.watch.saved_every
         if late and epoch.done < len(batches) and np.isfinite(float(epoch.total)) and _finite(work.reader):
             save(epoch, False)
     loss_of_all = round(_mean_loss(work, stage, epoch), 5)
@@ -266,8 +268,8 @@ def _run_epoch(
     line = {"stage": stage.name, "epoch": epoch.number + 1, "size": size, "loss": loss_of_all, **_scores(work)}
     work.log.append({**line, "seconds": round(time.monotonic() - epoch.began, 2)})
     save(epoch, True)
-    if work.told.epoch is not None:
-        work.told.epoch(work.log[-1])
+    if work.watch.epoch is not None:
+        work.watch.epoch(work.log[-1])
 
 
 def _mean_loss(work: Work, stage: Stage, epoch: Epoch) -> float:
@@ -377,9 +379,9 @@ def logits_of(reader: Reader, pictures: UInt8[np.ndarray, "cases size size 3"], 
 
 
 def _scores(work: Work) -> dict[str, float | None]:
-    if work.monitor is None or not work.accelerator.is_main_process:
+    if work.watch.monitor is None or not work.accelerator.is_main_process:
         return {}
     with work.accelerator.autocast():
-        logits = logits_of(work.kept, work.monitor.pictures)
-    found = work.monitor.score(logits, work.monitor.labels)
+        logits = logits_of(work.kept, work.watch.monitor.pictures)
+    found = work.watch.monitor.score(logits, work.watch.monitor.labels)
     return {name: round(value, 4) if np.isfinite(value) else None for name, value in found.items()}

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from dermoscope.train import checkpoint, runs
 from dermoscope.train.batches import TrainingPictures, plain
 from dermoscope.train.distributed import processes
 from dermoscope.train.finish import Parts, card, device_name, finish
-from dermoscope.train.loop import Monitor, Progress, Told, fit, out_of_memory_told, shipping_stages, stages
+from dermoscope.train.loop import Monitor, Progress, Watch, fit, out_of_memory_told, shipping_stages, stages
 from dermoscope.train.networks import Reader, build, tune_allocator
 from dermoscope.train.pictures import cached, digests
 from dermoscope.train.recipes import Recipe
@@ -38,20 +38,21 @@ CALIBRATED = ("accuracy", "MEL.auc", "log_loss", "ece", "ece_if_perfect")
 
 @dataclass(frozen=True)
 class Job:
-    """What a run is given: recipe, cases, its folder, the cache of decoded pictures, and which split, if not the hash.
+    """What a run is given: a recipe, cases, its folder `out` and the `cache` of decoded pictures; the rest may be left.
 
-    `data_use` has `name`, `given` (name or path as asked for), `licence`, `citation` and `lacks` (joined by
-    semicolons) for the cards. `ship` goes on for shipping. `start` is the folder of a run to go on from, instead of
-    the ImageNet weights.
+    Roles are those of `split`, else of the hash of the lesion. `data_use` has `name`, `given` (name or path as asked
+    for), `licence`, `citation` and `lacks` (joined by semicolons) for the cards. `ship` goes on for shipping. `start`
+    is the folder of a finished run of the same backbone, whose network that never saw validation is gone on with
+    instead of the ImageNet weights.
     """
 
     recipe: Recipe
     cases: CaseSet
     out: Path
     cache: Path
-    split: Split | None
-    data_use: Mapping[str, str]
-    ship: bool
+    split: Split | None = None
+    data_use: Mapping[str, str] = field(default_factory=dict)
+    ship: bool = False
     start: Path | None = None
 
     def divided(self, *roles: Role) -> Parts:
@@ -90,26 +91,13 @@ def divide(cases: CaseSet, roles: Sequence[Role] = ("training",), split: Split |
     return parts
 
 
-def train(
-    recipe: Recipe,
-    cases: CaseSet,
-    out: Path,
-    *,
-    cache: Path,
-    ship: bool = False,
-    data_use: Mapping[str, str] | None = None,
-    split: Split | None = None,
-    start: Path | None = None,
-    progress: Progress | None = None,
-    listener: runs.Listener | None = None,
-) -> Bundle:
+def train(job: Job, *, progress: Progress | None = None, listener: runs.Listener | None = None) -> Bundle:
     """Run a recipe on the training role and leave a bundle in `out/chosen`; with `ship`, go on for shipping.
 
     The bundle in `out/chosen` has never seen the validation role: choices and its validation figures are made with it.
     `ship` continues the same network on training + validation and leaves that in `out/bundle`. A run that was cut goes
-    on where it stopped; one that is finished is only loaded. `runs` says what else `out` holds, `Job` what `data_use`
-    is. With several processes each calls this, and the first alone writes. `start` is the folder of a finished run of
-    the same backbone, whose network that never saw validation is gone on with.
+    on where it stopped; one that is finished is only loaded. `runs` says what else `out` holds. With several processes
+    each calls this, and the first alone writes.
 
     Raises TrainingError when another process is at `out`, it holds another run, memory runs out or the loss is no
     number; else as `divide`.
@@ -118,10 +106,9 @@ def train(
     cv2.setNumThreads(1)  # a pool of threads feeds the loop; threads inside each call would only disturb them
     group = processes()
     first: bool = group.is_main_process
-    job = Job(recipe, cases, out, cache, split, data_use or {}, ship, start)
     parts = job.divided("training")
-    with runs.sole(out, first=first):
-        diary = runs.open_diary(out, _card_of(job, parts, progress if first else None), writes=first)
+    with runs.sole(job.out, first=first):
+        diary = runs.open_diary(job.out, _card_of(job, parts, progress if first else None), writes=first)
         done = _finished(job, diary.card)
         if done is not None:
             return done
@@ -137,8 +124,8 @@ def _train(
         if listener is not None and diary.writes:
             listener.epoch(line)
 
-    told = Told(progress, epoch)
-    reader, drawn = _fitted(job, parts, told)
+    watch = Watch(progress, epoch)
+    reader, drawn = _fitted(job, parts, watch)
     described = card(job.recipe, parts, ("training",), job.data_use)
     bundle = _left(reader, job, parts, drawn, job.out / "chosen", described)
     figures = _validated(bundle, parts, job, diary.writes)
@@ -148,7 +135,7 @@ def _train(
     parts = job.divided("training", "validation")
     data = _decoded_once(parts.fitted, job, progress)
     again = replace(job.recipe, seed=job.recipe.seed + 1)  # other draws than the first epochs had
-    reader = fit(again, shipping_stages(job.recipe), data, job.out / "ship-run", start=reader, told=told)
+    reader = fit(again, shipping_stages(job.recipe), data, job.out / "ship-run", start=reader, watch=watch)
     described = card(job.recipe, parts, ("training", "validation"), job.data_use)
     described = described.model_copy(update={"run": {**described.run, "twin": bundle.sha256}})
     shipped = _left(reader, job, parts, drawn, job.out / "bundle", described)
@@ -156,20 +143,21 @@ def _train(
     return shipped
 
 
-def _fitted(job: Job, parts: Parts, told: Told) -> tuple[Reader, np.ndarray]:
+def _fitted(job: Job, parts: Parts, watch: Watch) -> tuple[Reader, np.ndarray]:
     """The network that never saw validation, and the prior of the pictures that it was shown."""
     recipe = job.recipe
-    data = _decoded_once(parts.fitted, job, told.progress)
+    data = _decoded_once(parts.fitted, job, watch.progress)
     drawn = data.sampling_prior(recipe.balance, masked=recipe.masked)
     if recipe.kind == "probe":
         from dermoscope.train.probe import fit_probe
 
         # the others find the features that the first has cached
         with processes().main_process_first(), out_of_memory_told(job.out / "chosen-run"):
-            return fit_probe(recipe, data, job.cache, told.progress), drawn
+            return fit_probe(recipe, data, job.cache, watch.progress), drawn
     monitor = _monitor(parts.watched, recipe, drawn, job.cache) if processes().is_main_process else None
     start = _start(job)
-    return fit(recipe, stages(recipe), data, job.out / "chosen-run", start=start, monitor=monitor, told=told), drawn
+    watch = replace(watch, monitor=monitor)
+    return fit(recipe, stages(recipe), data, job.out / "chosen-run", start=start, watch=watch), drawn
 
 
 def _start(job: Job) -> Reader | None:
