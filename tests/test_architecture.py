@@ -1,11 +1,16 @@
 """Who may import whom, and what a bare `--help` must not import."""
 
 import ast
+import inspect
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import typer
+
+from dermoscope.cli.main import app
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "dermoscope"
@@ -70,6 +75,33 @@ def test_tests_mirror_the_source() -> None:
     tested = {p.name for p in (ROOT / "tests").iterdir() if p.is_dir()}
     assert rooms <= tested | {"studies"}
     assert not list((ROOT / "tests").rglob("__init__.py"))
+
+
+def commands(app: typer.Typer) -> Iterator[Callable[..., object]]:
+    """The functions behind a command and those under it."""
+    yield from (command.callback for command in app.registered_commands if command.callback)
+    for group in app.registered_groups:
+        yield from commands(group.typer_instance)  # type: ignore[arg-type]
+
+
+def parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    given = node.args
+    several = [one for one in (given.vararg, given.kwarg) if one is not None]
+    names = [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs, *several)]
+    return [name for name in names if name not in ("self", "cls")]
+
+
+def test_a_function_takes_six_values_at_most() -> None:
+    options = {(Path(inspect.getfile(f)), f.__name__) for f in commands(app)}  # these have one for each of the command
+    found = [
+        (path, node.name, len(parameters(node)))
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    assert options <= {(path, name) for path, name, _ in found}
+    many = {f"{path.name}: {name}": n for path, name, n in found if n > 6 and (path, name) not in options}
+    assert many == {}, "bundle what belongs together into a frozen dataclass"
 
 
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda p: str(p.relative_to(SOURCE)))
