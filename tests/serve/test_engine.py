@@ -1,0 +1,170 @@
+"""Micro-batching: the same figures as the predictor alone, fair, bounded, and one bad image spoils no other."""
+
+import io
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dermoscope.core.errors import BusyError, ImageError
+from dermoscope.core.prediction import Prediction
+from dermoscope.data.synthetic import draw
+from dermoscope.predict.predictor import Predictor
+from dermoscope.serve.engine import Engine, Load
+
+
+@pytest.fixture(scope="module")
+def bundled() -> Predictor:
+    return Predictor.load("default", threads=2)
+
+
+@pytest.fixture(scope="module")
+def files() -> list[bytes]:
+    return [jpeg(seed) for seed in range(9)]
+
+
+@pytest.fixture
+def engine(bundled: Predictor) -> Iterator[Engine]:
+    with Engine(bundled) as made:
+        yield made
+
+
+def jpeg(seed: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(draw(seed, "NV", size=(320, 240)).pixels).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+class Gate:
+    """A predictor that waits at every call until it is let through, and notes how many images came together."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.inner, self.open, self.entered = predictor, threading.Semaphore(0), threading.Semaphore(0)
+        self.together: list[list[bytes]] = []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.inner, name)
+
+    def predict(self, images: list[bytes], names: list[str]) -> Prediction:
+        self.together.append(images)
+        self.entered.release()
+        self.open.acquire()
+        return self.inner.predict(images, names=names, views=1)
+
+
+@pytest.fixture
+def gate(bundled: Predictor) -> Gate:
+    return Gate(bundled)
+
+
+def wait_for(engine: Engine, load: Load) -> None:
+    for _ in range(2000):
+        if engine.load == load:
+            return
+        threading.Event().wait(0.005)
+    raise AssertionError(f"{engine.load} instead of {load}")
+
+
+def test_says_what_the_predictor_says(engine: Engine, bundled: Predictor, files: list[bytes]) -> None:
+    direct = bundled.predict(files, names=[f"image-{k}" for k in range(1, 10)])
+    found = engine.predict(files)
+    assert found.ids == direct.ids
+    assert found.members == direct.members
+    assert found.quality == direct.quality
+    np.testing.assert_allclose(found.logits, direct.logits, rtol=1e-4, atol=1e-5)
+    assert found.embedding is not None
+    assert direct.embedding is not None
+    np.testing.assert_allclose(found.embedding, direct.embedding, rtol=1e-4, atol=1e-5)
+    assert engine.load == Load(busy=0, waiting=0, done=9)
+
+
+def test_many_who_ask_at_once_get_their_own(engine: Engine, bundled: Predictor, files: list[bytes]) -> None:
+    direct = bundled.predict(files)
+    with ThreadPoolExecutor(9) as pool:
+        found = list(pool.map(lambda k: engine.predict([files[k]], names=["the same name"]), range(9)))
+    assert [p.ids for p in found] == [("the same name",)] * 9
+    np.testing.assert_allclose(np.concatenate([p.logits for p in found]), direct.logits, rtol=1e-4, atol=1e-5)
+
+
+def test_no_images_are_an_empty_prediction(engine: Engine) -> None:
+    assert len(engine.predict([])) == 0
+    assert engine.each([]) == []
+
+
+def test_an_image_that_fails_spoils_no_other(engine: Engine, bundled: Predictor, files: list[bytes]) -> None:
+    found = engine.each([files[0], b"no image", files[1]], names=["a", "b", "c"])
+    assert isinstance(found[0], Prediction)
+    assert isinstance(found[2], Prediction)
+    assert isinstance(found[1], ImageError)
+    assert str(found[1]).startswith("b: ")
+    np.testing.assert_allclose(found[2].logits, bundled.predict([files[1]]).logits, rtol=1e-4, atol=1e-5)
+    with pytest.raises(ImageError, match=r"^b: "):
+        engine.predict([files[0], b"no image", files[1]], names=["a", "b", "c"])
+
+
+def test_what_waits_goes_together_one_of_each_in_turn(gate: Gate, files: list[bytes]) -> None:
+    with Engine(gate) as engine, ThreadPoolExecutor(3) as pool:  # type: ignore[arg-type]
+        first = pool.submit(engine.predict, files[:1])
+        gate.entered.acquire()
+        many = pool.submit(engine.predict, files[1:7])
+        wait_for(engine, Load(busy=1, waiting=6, done=0))
+        late = pool.submit(engine.predict, files[8:])
+        wait_for(engine, Load(busy=1, waiting=7, done=0))
+        gate.open.release()
+        gate.entered.acquire()
+        assert gate.together[1] == [files[1], files[8], files[2], files[3]]
+        gate.open.release()
+        assert len(late.result(30)) == len(first.result(30)) == 1
+        assert not many.done()
+        gate.open.release()
+        assert len(many.result(30)) == 6
+    assert len(gate.together) == 3
+
+
+def test_too_much_at_once_is_refused(gate: Gate, files: list[bytes]) -> None:
+    with Engine(gate, most_waiting=3) as engine, ThreadPoolExecutor(2) as pool:  # type: ignore[arg-type]
+        first = pool.submit(engine.predict, files[:1])
+        gate.entered.acquire()
+        second = pool.submit(engine.predict, files[:2])
+        wait_for(engine, Load(busy=1, waiting=2, done=0))
+        with pytest.raises(BusyError, match=r"^2 images wait already; try again in a minute$"):
+            engine.predict(files[:2])
+        gate.open.release(2)
+        assert len(first.result(30)) == 1
+        assert len(second.result(30)) == 2
+
+
+def test_close_finishes_what_was_accepted(gate: Gate, files: list[bytes]) -> None:
+    engine = Engine(gate)  # type: ignore[arg-type]
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(engine.predict, files[:1])
+        gate.entered.acquire()
+        second = pool.submit(engine.predict, files[1:3])
+        wait_for(engine, Load(busy=1, waiting=2, done=0))
+        closed = pool.submit(engine.close)
+        gate.open.release(2)
+        closed.result(30)
+        assert len(first.result(1)) == 1
+        assert len(second.result(1)) == 2
+    with pytest.raises(BusyError, match="being stopped"):
+        engine.predict(files[:1])
+    engine.close()
+
+
+def test_an_error_that_nobody_foresaw_reaches_who_asked(gate: Gate, files: list[bytes]) -> None:
+    def broken(*_: object, **__: object) -> Prediction:
+        raise MemoryError("no room")
+
+    gate.predict = broken  # type: ignore[method-assign]
+    with Engine(gate) as engine:  # type: ignore[arg-type]
+        for ask in (engine.predict, engine.each):
+            with pytest.raises(MemoryError, match="no room"):
+                ask(files[:2])
+
+
+def test_names_for_other_images_are_a_mistake(engine: Engine, files: list[bytes]) -> None:
+    with pytest.raises(ValueError, match="1 names for 2 images"):
+        engine.predict(files[:2], names=["a"])
