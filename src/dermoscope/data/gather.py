@@ -10,7 +10,7 @@ from dermoscope.core.cases import Case
 from dermoscope.core.errors import InputError, TableError, some
 from dermoscope.core.taxonomy import ISIC2018, ISIC2019, Taxonomy
 from dermoscope.data.catalog import CATALOG, data_root, open_cases, whereabouts
-from dermoscope.data.join import class_folder, image_key, in_text, index_images, is_text
+from dermoscope.data.join import case_of, class_folder, image_key, in_text, index_images, is_text
 from dermoscope.data.tables import Table, label_map, plain, read_table, value_or_none
 
 _TABLES = ("*.csv", "*.tsv", "*.tab")
@@ -241,21 +241,7 @@ def _case(key: str, row: Mapping[str, str], copies: list[Path], known: Mapping[s
         notes.add("bad age", f"{key}: {age}")
         years = None
     said = {f: value_or_none(row.get(f, "")) for f in _FIELDS}
-    return Case(
-        copies[0].stem if copies else key,
-        copies[0] if copies else None,
-        known.get(plain(word)),
-        lesion_id=said["lesion"],
-        patient_id=said["patient"],
-        age=years,
-        sex=said["sex"],
-        site=said["site"],
-        source=said["source"],
-        licence=said["licence"],
-        confirmed_by=said["confirmed_by"],
-        diagnosis_original=word or None,
-        copies=tuple(copies[1:]),
-    )
+    return case_of(key, copies, (known.get(plain(word)), word), years, said)
 
 
 def _spoken(words: set[str]) -> Taxonomy:

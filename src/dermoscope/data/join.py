@@ -5,7 +5,7 @@ which table names the cases.
 """
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,7 +73,8 @@ def join(files: Files, wording: Wording) -> CaseSet:
     taxonomy = spoken or choose_taxonomy(said.values(), wording.taxonomy, wording.labels)
     codes = codes_of(said, label_map(taxonomy, wording.labels), taxonomy, (files.truth or names).path)
     cases = [
-        _case(images[key], codes[key], own.get(key) or said[key], _values(about.get(key, {}), columns)) for key in keys
+        _case(key, images[key], (codes[key], own.get(key) or said[key]), _values(about.get(key, {}), columns))
+        for key in keys
     ]
     return in_taxonomy(case_set(cases, taxonomy, names.path), wording.taxonomy)
 
@@ -122,6 +123,15 @@ def case_set(cases: Iterable[Case], taxonomy: Taxonomy, where: Path) -> CaseSet:
         return CaseSet(cases, taxonomy)
     except ValueRuleError as error:
         raise TableError(f"{where}: {error}; mend these rows") from None
+
+
+def one_folder_each(images: Mapping[str, Sequence[Path]], folders: Sequence[Path]) -> dict[str, str]:
+    """`class_folder` of every image id; raises TableError for one that lies in several: which holds is not known."""
+    classes = {key: {class_folder(path, folders) for path in copies} for key, copies in images.items()}
+    torn = [f"{key} ({', '.join(sorted(names))})" for key, names in classes.items() if len(names) > 1]
+    if torn:
+        raise TableError(f"{some(folders)}: one image id in several class folders: {some(torn)}; rename or remove one")
+    return {key: min(names) for key, names in classes.items()}
 
 
 def is_text(name: str) -> bool:
@@ -181,16 +191,31 @@ def _values(row: Mapping[str, str], columns: Mapping[str, str | None]) -> dict[s
     return {f: value_or_none(row.get(c, "")) if c else None for f, c in columns.items()}
 
 
-def _case(copies: list[Path], code: str | None, original: str, said: Mapping[str, str | None]) -> Case:
+def _case(key: str, copies: list[Path], label: tuple[str | None, str], said: Mapping[str, str | None]) -> Case:
     try:
         age = None if said["age"] is None else float(said["age"])
     except ValueError:
         raise TableError(
             f"{copies[0].stem}: the age {said['age']!r} is not a number of years; mend the table"
         ) from None
+    return case_of(key, copies, label, age, said)
+
+
+def case_of(
+    key: str,
+    copies: Sequence[Path],
+    label: tuple[str | None, str],
+    age: float | None,
+    said: Mapping[str, str | None],
+) -> Case:
+    """The case of a row: its image files (the first is read), its label as code and word, and what else `said` tells.
+
+    It is called by its first file, by `key` where it has none.
+    """
+    code, word = label
     return Case(
-        image_id=copies[0].stem,
-        path=copies[0],
+        image_id=copies[0].stem if copies else key,
+        path=copies[0] if copies else None,
         diagnosis=code,
         lesion_id=said["lesion"],
         patient_id=said["patient"],
@@ -200,7 +225,7 @@ def _case(copies: list[Path], code: str | None, original: str, said: Mapping[str
         source=said["source"],
         licence=said["licence"],
         confirmed_by=said["confirmed_by"],
-        diagnosis_original=original or None,
+        diagnosis_original=word or None,
         copies=tuple(copies[1:]),
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dermoscope.core.errors import TableError, some
 from dermoscope.data.dataset import Layout
-from dermoscope.data.join import class_folder, image_key, index_images
+from dermoscope.data.join import image_key, index_images, one_folder_each
 from dermoscope.data.tables import Table, read_table
 
 PH2_DIAGNOSES = {"0": "common nevus", "1": "atypical nevus", "2": "melanoma"}
@@ -23,16 +23,7 @@ def class_folders(base: Path, layout: Layout) -> Table:
     Raises TableError for one image id in several folders: which diagnosis holds is then not known.
     """
     roots = tuple(base / folder for folder in layout.folders if (base / folder).is_dir())
-    said: dict[str, str] = {}
-    torn = []
-    for key, copies in sorted(index_images(roots).items()):
-        words = {class_folder(path, roots) for path in copies}
-        said[key] = min(words)
-        if len(words) > 1:
-            torn.append(f"{key} ({', '.join(sorted(words))})")
-    if torn:
-        raise TableError(f"{some(roots)}: one image id in several class folders: {some(torn)}; rename or remove one")
-    return _table(roots[0], said)
+    return _table(roots[0], one_folder_each(dict(sorted(index_images(roots).items())), roots))
 
 
 def without_header(base: Path, layout: Layout) -> Table:

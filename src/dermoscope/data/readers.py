@@ -6,7 +6,7 @@ from pathlib import Path
 from dermoscope.core.cases import Case, CaseSet
 from dermoscope.core.errors import InputError, TableError, some
 from dermoscope.core.taxonomy import Taxonomy
-from dermoscope.data.join import Files, Wording, case_set, class_folder, image_key, index_images, join
+from dermoscope.data.join import Files, Wording, case_set, class_folder, image_key, index_images, join, one_folder_each
 from dermoscope.data.tables import KNOWN_COLUMNS, Table, accepted, choose_taxonomy, label_map, plain, read_table
 
 _TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".tab"})
@@ -109,18 +109,10 @@ def _check_mute(tables: Sequence[Table], folders: Sequence[Path], wording: Wordi
 
 def _by_folder(folders: Sequence[Path], wording: Wording) -> CaseSet:
     """A folder per class, or images without labels where they lie directly in the folders."""
-    said: dict[str, str] = {}
-    torn: list[str] = []
     images = index_images(folders)
     if not images:
         raise InputError(f"{some(folders)}: no images here; give the folder that holds them")
-    for key, copies in images.items():
-        classes = {class_folder(path, folders) for path in copies}
-        said[key] = min(classes)
-        if len(classes) > 1:
-            torn.append(f"{key} ({', '.join(sorted(classes))})")
-    if torn:
-        raise TableError(f"{some(folders)}: one image id in several class folders: {some(torn)}; rename or remove one")
+    said = one_folder_each(images, folders)
     taxonomy = choose_taxonomy(said.values(), wording.taxonomy, wording.labels)
     known = label_map(taxonomy, wording.labels)
     strange = sorted({word for word in said.values() if word and plain(word) not in known})
