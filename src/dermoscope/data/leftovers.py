@@ -4,13 +4,12 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Set
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from dermoscope.core.errors import InputError
+from dermoscope.data.store import sole
 from dermoscope.data.unpack import REPLACED, UNPACKING
 
 _LOCK = ".dermoscope-get.lock"
@@ -44,24 +43,13 @@ def sweep(root: Path) -> None:
             left.path.unlink(missing_ok=True)
 
 
-@contextmanager
-def sole_writer(root: Path) -> Iterator[None]:
+def sole_writer(root: Path) -> AbstractContextManager[None]:
     """Hold a folder against other writers; the hold ends with the process, however that ends.
 
     Raises InputError where another process holds it or the folder cannot be written.
     """
-    lock = FileLock(root / _LOCK, mode=0o644)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise InputError(f"{root}: another `dermoscope data get` is at work there; wait for it, or stop it") from None
-    except OSError as error:
-        raise InputError(f"{root}: cannot be written ({error.strerror}); choose another folder with --root") from None
-    try:
-        yield
-    finally:
-        lock.release()
+    busy = InputError(f"{root}: another `dermoscope data get` is at work there; wait for it, or stop it")
+    return sole(root / _LOCK, busy, "choose another folder with --root")
 
 
 def _found(folder: Path, depth: int) -> Iterator[Leftover]:

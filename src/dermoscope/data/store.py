@@ -1,9 +1,13 @@
-"""Writing a file whole or not at all."""
+"""Writing a file whole or not at all, and holding a folder against other processes."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from dermoscope.core.errors import InputError
+from filelock import FileLock, Timeout
+
+from dermoscope.core.errors import DermoscopeError, InputError
 
 
 def write_file(path: Path, data: bytes) -> Path:
@@ -24,3 +28,23 @@ def write_file(path: Path, data: bytes) -> Path:
             unfinished.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
     return path
+
+
+@contextmanager
+def sole(lock: Path, busy: DermoscopeError, remedy: str) -> Iterator[None]:
+    """Hold the folder of a lock file against other processes; the hold ends with the process, however that ends.
+
+    Raises `busy` where another holds it, InputError with `remedy` where the folder cannot be written.
+    """
+    hold = FileLock(lock)
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        hold.acquire(timeout=0)
+    except Timeout:
+        raise busy from None
+    except OSError as error:
+        raise InputError(f"{lock.parent}: cannot be written ({error.strerror or error}); {remedy}") from None
+    try:
+        yield
+    finally:
+        hold.release()

@@ -6,20 +6,17 @@ studies/NAME/results.json        what the last finished run found
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from dermoscope.core.card import RunCard
 from dermoscope.core.errors import InputError, TrainingError
 from dermoscope.core.study import Row
 from dermoscope.data.home import home
-from dermoscope.data.store import write_file
+from dermoscope.data.store import sole, write_file
 from dermoscope.report.blocks import rewrite
 from dermoscope.report.study import as_markdown, study_table
 from dermoscope.report.tables import Table
@@ -118,22 +115,9 @@ def _card(study: Study, plan: Plan) -> RunCard:
     )
 
 
-@contextmanager
-def _sole(folder: Path) -> Iterator[None]:
-    lock = FileLock(folder / runs.LOCK)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise TrainingError(f"{folder}: another process runs this study; wait until it has finished") from None
-    except OSError as error:
-        raise InputError(
-            f"{folder}: cannot be written ({error.strerror or error}); set DERMOSCOPE_HOME to a folder that can"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
+def _sole(folder: Path) -> AbstractContextManager[None]:
+    busy = TrainingError(f"{folder}: another process runs this study; wait until it has finished")
+    return sole(folder / runs.LOCK, busy, "set DERMOSCOPE_HOME to a folder that can")
 
 
 def publish(root: Path, study: Study, found: Results) -> tuple[Path, Path]:

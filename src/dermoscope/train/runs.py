@@ -19,7 +19,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata
@@ -32,6 +32,7 @@ from pydantic import ValidationError
 from dermoscope import __version__
 from dermoscope.core.card import RunCard
 from dermoscope.core.errors import DermoscopeError, InputError, TrainingError, some
+from dermoscope.data import store
 from dermoscope.data.store import write_file
 
 CARD, LOCK = "run.json", ".lock"
@@ -146,27 +147,13 @@ def _line(path: Path, number: int, text: str) -> dict[str, Any]:
     raise InputError(f"{path}: line {number} is damaged; delete it, or the file: nothing but the curves are made of it")
 
 
-@contextmanager
-def sole(folder: Path, *, first: bool = True) -> Iterator[None]:
+def sole(folder: Path, *, first: bool = True) -> AbstractContextManager[None]:
     """Inside, no other process trains into the folder; `first` is False in all processes of a run but one.
 
     Raises TrainingError when another run is at it, InputError when it cannot be written.
     """
-    if not first:
-        yield
-        return
-    lock = FileLock(folder / LOCK)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise TrainingError(f"{folder}: another process trains into it; wait, or choose another --out") from None
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror or error}); choose another --out") from None
-    try:
-        yield
-    finally:
-        lock.release()
+    busy = TrainingError(f"{folder}: another process trains into it; wait, or choose another --out")
+    return store.sole(folder / LOCK, busy, "choose another --out") if first else nullcontext()
 
 
 def open_diary(folder: Path, card: RunCard, *, writes: bool = True) -> Diary:
