@@ -35,18 +35,24 @@ _SPECIAL: Mapping[str, str] = {
 _ABSENT = "\u00ad¦ĦħĸĿŀŉŦŧſ"
 """Latin letters and signs that the T1 encoding of LaTeX lacks."""
 
-_MAIN = r"""% Made by dermoscope; compile with pdflatex, lualatex or xelatex.
-\documentclass[10pt]{article}
+PREAMBLE = r"""\documentclass[10pt]{article}
 \usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
 \usepackage[a4paper,margin=18mm]{geometry}
 \usepackage{booktabs}
 \usepackage{graphicx}
-\graphicspath{{./}{figures/}}
+"""
+"""What every document made here begins with."""
+
+_MAIN = (
+    "% Made by dermoscope; compile with pdflatex, lualatex or xelatex.\n"
+    + PREAMBLE
+    + r"""\graphicspath{{./}{figures/}}
 \setlength{\parindent}{0pt}
 \setlength{\parskip}{4pt}
 \begin{document}
 """
+)
 
 
 def escape(text: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dermoscope.core.claim import Claim
 from dermoscope.core.estimate import Estimate
 from dermoscope.core.study import Measured, Row
-from dermoscope.report.latex import as_table, pieces_of
+from dermoscope.report.latex import PREAMBLE, as_table, pieces_of
 from dermoscope.report.tables import Cell, Table
 from dermoscope.report.tables import Row as Line
 
@@ -17,15 +17,7 @@ TYPES: Mapping[str, str] = {
 }
 """What each type of row means, for those who read a table for the first time."""
 
-_MAIN = r"""% Made by dermoscope; compile with pdflatex, bibtex, pdflatex, pdflatex.
-\documentclass[10pt]{article}
-\usepackage[T1]{fontenc}
-\usepackage[utf8]{inputenc}
-\usepackage[a4paper,margin=18mm]{geometry}
-\usepackage{booktabs}
-\usepackage{graphicx}
-\begin{document}
-"""
+_MAIN = f"% Made by dermoscope; compile with pdflatex, bibtex, pdflatex, pdflatex.\n{PREAMBLE}\\begin{{document}}\n"
 
 
 def study_table(name: str, title: str, rows: Sequence[Row], notes: Sequence[str] = ()) -> Table:
