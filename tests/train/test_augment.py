@@ -8,23 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dermoscope.core.errors import RecipeError
-from dermoscope.train.augment import Augmentation, augment, draw_colour, draw_matrix
+from dermoscope.train.augment import STILL, Augmentation, augment, draw_colour, draw_matrix
 
-NOTHING = Augmentation(
-    angle=0,
-    shear=0,
-    shift=0,
-    zoom=(1, 1),
-    aspect=1,
-    brightness=0,
-    contrast=0,
-    saturation=0,
-    hue=0,
-    gain=0,
-    cutout_p=0,
-    resolution_p=0,
-    jpeg_p=0,
-)
 ALL = Augmentation(cutout_p=1, resolution_p=1, jpeg_p=1)
 PICTURE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
 GREY = [[v, v, v] for v in (0.0, 90.0, 255.0)]
@@ -34,7 +19,7 @@ def rng(seed: int) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(16, 72), st.sampled_from([Augmentation(), ALL, NOTHING]))
+@given(st.integers(0, 2**32 - 1), st.integers(16, 72), st.sampled_from([Augmentation(), ALL, STILL]))
 def test_shape_and_dtype_never_change_and_a_seed_repeats(seed: int, size: int, bounds: Augmentation) -> None:
     before = PICTURE.copy()
     found = augment(PICTURE, size, bounds, rng(seed))
@@ -56,7 +41,7 @@ def test_a_read_only_picture_is_enough() -> None:
 
 def test_without_bounds_only_flips_are_left() -> None:
     centre = PICTURE[:, 10:70]
-    found = [augment(PICTURE, 60, NOTHING, rng(seed)) for seed in range(20)]
+    found = [augment(PICTURE, 60, STILL, rng(seed)) for seed in range(20)]
     mirrored = [bool((f == centre[:, ::-1]).all()) for f in found]
     plain = [bool((f == centre).all()) for f in found]
     assert all(a != b for a, b in zip(mirrored, plain, strict=True))
@@ -67,7 +52,7 @@ def test_without_bounds_only_flips_are_left() -> None:
 def test_vertical_flips_make_every_flip_a_quarter_of_the_pictures() -> None:
     centre = PICTURE[:, 10:70]
     wanted = [centre, centre[:, ::-1], centre[::-1], centre[::-1, ::-1]]
-    bounds = replace(NOTHING, vertical=True)
+    bounds = replace(STILL, vertical=True)
     found = [augment(PICTURE, 60, bounds, rng(seed)).astype(int) for seed in range(80)]
     which = [int(np.argmin([np.abs(f - w).max() for w in wanted])) for f in found]
     assert max(np.abs(f - wanted[k]).max() for f, k in zip(found, which, strict=True)) <= 2
@@ -75,19 +60,19 @@ def test_vertical_flips_make_every_flip_a_quarter_of_the_pictures() -> None:
 
 
 def test_colour_without_bounds_is_the_identity() -> None:
-    np.testing.assert_allclose(draw_colour(rng(0), NOTHING), np.eye(3, 4), atol=1e-12)
+    np.testing.assert_allclose(draw_colour(rng(0), STILL), np.eye(3, 4), atol=1e-12)
 
 
 @given(st.integers(0, 10**6))
 def test_hue_and_saturation_keep_grey_grey(seed: int) -> None:
-    matrix = draw_colour(rng(seed), replace(NOTHING, hue=180, saturation=0.9))
+    matrix = draw_colour(rng(seed), replace(STILL, hue=180, saturation=0.9))
     for grey in GREY:
         np.testing.assert_allclose(matrix @ [*grey, 1], grey, atol=1e-9)
 
 
 def test_a_hue_of_a_third_turn_rotates_the_channels() -> None:
     # the draw is uniform in +-120: the extreme draw is what the bound says
-    matrix = draw_colour(_Extreme(), replace(NOTHING, hue=120))  # type: ignore[arg-type]
+    matrix = draw_colour(_Extreme(), replace(STILL, hue=120))  # type: ignore[arg-type]
     np.testing.assert_allclose(matrix @ [200, 100, 50, 1], [50, 200, 100], atol=1e-9)
 
 
@@ -102,13 +87,13 @@ def test_saturation_contrast_and_brightness_by_hand() -> None:
     top = _Extreme()
     colour = np.array([200.0, 100.0, 50.0, 1.0])
     luma = 0.299 * 200 + 0.587 * 100 + 0.114 * 50
-    saturated = draw_colour(top, replace(NOTHING, saturation=0.5)) @ colour  # type: ignore[arg-type]
+    saturated = draw_colour(top, replace(STILL, saturation=0.5)) @ colour  # type: ignore[arg-type]
     np.testing.assert_allclose(saturated, luma + 1.5 * (colour[:3] - luma))
-    contrasted = draw_colour(top, replace(NOTHING, contrast=0.2)) @ colour  # type: ignore[arg-type]
+    contrasted = draw_colour(top, replace(STILL, contrast=0.2)) @ colour  # type: ignore[arg-type]
     np.testing.assert_allclose(contrasted, 127.5 + 1.2 * (colour[:3] - 127.5))
-    brighter = draw_colour(top, replace(NOTHING, brightness=0.1)) @ colour  # type: ignore[arg-type]
+    brighter = draw_colour(top, replace(STILL, brightness=0.1)) @ colour  # type: ignore[arg-type]
     np.testing.assert_allclose(brighter, colour[:3] + 25.5)
-    gained = draw_colour(top, replace(NOTHING, gain=0.05)) @ colour  # type: ignore[arg-type]
+    gained = draw_colour(top, replace(STILL, gain=0.05)) @ colour  # type: ignore[arg-type]
     np.testing.assert_allclose(gained, 1.05 * colour[:3])
 
 
@@ -125,7 +110,7 @@ def test_framings_stay_within_their_bounds(seed: int) -> None:
 
 
 def test_angles_fill_their_range() -> None:
-    bounds = replace(NOTHING, angle=30)
+    bounds = replace(STILL, angle=30)
     angles = []
     for seed in range(300):
         linear = draw_matrix(rng(seed), bounds, (64, 64), 64)[:, :2]
@@ -135,7 +120,7 @@ def test_angles_fill_their_range() -> None:
 
 
 def test_a_cut_out_is_one_square_of_the_mean() -> None:
-    found = augment(PICTURE, 60, replace(NOTHING, cutout=(0.5, 0.5), cutout_p=1), rng(4))
+    found = augment(PICTURE, 60, replace(STILL, cutout=(0.5, 0.5), cutout_p=1), rng(4))
     centre = PICTURE[:, 10:70]
     changed = (found != centre).any(axis=2)
     if changed.mean() > 0.5:
@@ -148,7 +133,7 @@ def test_a_cut_out_is_one_square_of_the_mean() -> None:
 
 
 def test_reduced_resolution_takes_detail_away() -> None:
-    blurred = augment(PICTURE, 60, replace(NOTHING, resolution=0.3, resolution_p=1), rng(1))
+    blurred = augment(PICTURE, 60, replace(STILL, resolution=0.3, resolution_p=1), rng(1))
     assert (
         np.abs(np.diff(blurred.astype(int), axis=1)).mean() < 0.6 * np.abs(np.diff(PICTURE.astype(int), axis=1)).mean()
     )

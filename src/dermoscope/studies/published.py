@@ -31,29 +31,20 @@ OTHERS = (
         3,
         remark="means over readers who each saw some of the images: how many decisions they are of is not stated here",
     ),
-    FigureSet(
-        "winkler2019",
-        "130 unmarked lesions",
-        "Winkler et al. 2019, JAMA Dermatol 155:1135",
-        {"sens": 0.957, "spec": 0.841},
-        3,
-        {"p": 23, "n": 107},
-    ),
-    FigureSet(
-        "winkler2019",
-        "The same lesions with surgical skin markings",
-        "Winkler et al. 2019, JAMA Dermatol 155:1135",
-        {"sens": 1.0, "spec": 0.458},
-        3,
-        {"p": 23, "n": 107},
-    ),
-    FigureSet(
-        "winkler2019",
-        "The same lesions, markings cropped off",
-        "Winkler et al. 2019, JAMA Dermatol 155:1135",
-        {"sens": 1.0, "spec": 0.972},
-        3,
-        {"p": 23, "n": 107},
+    *(
+        FigureSet(
+            "winkler2019",
+            title,
+            "Winkler et al. 2019, JAMA Dermatol 155:1135",
+            {"sens": sens, "spec": spec},
+            3,
+            {"p": 23, "n": 107},
+        )
+        for title, sens, spec in (
+            ("130 unmarked lesions", 0.957, 0.841),
+            ("The same lesions with surgical skin markings", 1.0, 0.458),
+            ("The same lesions, markings cropped off", 1.0, 0.972),
+        )
     ),
 )
 """Papers whose study is yet to be written; what is assumed stands with each."""

@@ -64,6 +64,24 @@ class Augmentation:
             raise RecipeError(f"augmentation has an impossible {some(wrong)}; `Augmentation` says what each one means")
 
 
+STILL = Augmentation(
+    angle=0.0,
+    shear=0.0,
+    shift=0.0,
+    zoom=(1.0, 1.0),
+    aspect=1.0,
+    brightness=0.0,
+    contrast=0.0,
+    saturation=0.0,
+    hue=0.0,
+    gain=0.0,
+    cutout_p=0.0,
+    resolution_p=0.0,
+    jpeg_p=0.0,
+)
+"""Nothing varies but left and right: to start from where a recipe varies few things."""
+
+
 def draw_matrix(
     rng: np.random.Generator, bounds: Augmentation, shape: tuple[int, int], size: int
 ) -> Float[np.ndarray, "2 3"]:

@@ -8,6 +8,7 @@ validation its mean AUC over diagnoses falls after ten epochs.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from dermoscope.train.settings import Recipe
@@ -37,15 +38,7 @@ Cost: 42 minutes on two cores that other work shared.
 Command: `dermoscope train --recipe short/lite1 --data ham10000 --out RUN`.
 """
 
-LITE2 = Recipe(
-    "short/lite2",
-    backbone="tf_efficientnet_lite2",
-    size=160,
-    phases=((3, 128), (2, 160)),
-    average=((1, 160),),
-    ship=(),
-    seed=2,
-)
+LITE2 = replace(LITE0, name="short/lite2", backbone="tf_efficientnet_lite2", seed=2)
 """EfficientNet-Lite2 at 160 px in seven epochs.
 
 Expected: balanced accuracy .787 [.734, .832] over seven diagnoses, mean AUC .954, on HAM10000's validation role (774

@@ -18,15 +18,19 @@ Cost: not measured here. They are meant for a GPU.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
-from dermoscope.train.augment import Augmentation
+from dermoscope.train.augment import STILL
 from dermoscope.train.settings import Recipe
 
 CUTOUT_PX = 16
 HEAD_EPOCHS = 32
 EPOCHS = 8
 """Of all layers at each rate; not published."""
+
+SHEAR, SHIFT = 6.0, 0.08
+"""Bounds of the shear (degrees) and of the translation (share of the side); not published."""
 
 
 def _recipe(name: str, backbone: str, size: int, batch: int = 32) -> Recipe:
@@ -46,19 +50,16 @@ def _recipe(name: str, backbone: str, size: int, batch: int = 32) -> Recipe:
         mixup=0.0,
         label_smoothing=0.0,
         preprocessing=("trim_border", "shave=7", "crop_logos", "pad"),
-        augmentation=Augmentation(
+        augmentation=replace(
+            STILL,
             angle=45.0,
+            shear=SHEAR,
+            shift=SHIFT,
             zoom=(1.0, 1.05),
-            aspect=1.0,
             brightness=0.2,
             contrast=0.2,
-            saturation=0.0,
-            hue=0.0,
-            gain=0.0,
             cutout=(CUTOUT_PX / size, CUTOUT_PX / size),
             cutout_p=0.5,
-            resolution_p=0.0,
-            jpeg_p=0.0,
             vertical=True,
         ),
     )
