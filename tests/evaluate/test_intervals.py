@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from dermoscope.core.errors import ValueRuleError
+from dermoscope.core.estimate import wilson
 from dermoscope.core.probabilities import Scores
 from dermoscope.core.taxonomy import ISIC2018
 from dermoscope.core.truth import Truth
@@ -19,7 +20,6 @@ from dermoscope.evaluate.intervals import (
     paired_difference,
     percentile,
     rate,
-    wilson,
 )
 from dermoscope.evaluate.resampling import Clusters, bootstrap, cluster, weights_of
 

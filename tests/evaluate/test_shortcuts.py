@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from dermoscope.core.audit import PropertyTable
 from dermoscope.core.errors import ValueRuleError
-from dermoscope.evaluate.intervals import wilson
+from dermoscope.core.estimate import wilson
 from dermoscope.evaluate.shortcuts import (
     ALL,
     binned,

@@ -3,11 +3,24 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from statistics import NormalDist
 from typing import Any, Literal
 
 from dermoscope.core.errors import ValueRuleError
 
 Unit = Literal["image", "lesion", "patient"]
+LEVEL = 0.95
+
+
+def wilson(hits: int | float, n: int | float, level: float = LEVEL) -> tuple[float, float]:
+    """Score interval of a rate of `hits` in `n` (Wilson 1927, eq. 4); both may be fractions. [0, 1] where n is 0."""
+    if n <= 0:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share = hits / n
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return min(share, max(0.0, middle - half)), max(share, min(1.0, middle + half))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +56,13 @@ class Estimate:
     def not_measurable(cls, why: str, unit: Unit, n: int) -> "Estimate":
         """A figure that cannot be measured, and the reason."""
         return cls(None, None, None, f"not measurable: {why}", unit, n)
+
+    @classmethod
+    def of_counts(cls, hits: int, n: int, unit: Unit, what: str) -> "Estimate":
+        """A rate with Wilson's interval; not measurable, for want of `what`, where nothing was counted."""
+        if n == 0:
+            return cls.not_measurable(f"no {what}", unit, 0)
+        return cls(hits / n, *wilson(hits, n), "wilson", unit, n)
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "Estimate":

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -13,6 +14,39 @@ from dermoscope.core.probabilities import Probabilities
 from dermoscope.core.taxonomy import Taxonomy
 
 AnswerKind = Literal["refer", "low_concern", "cannot_assess"]
+
+NO_CAUSE = "unstated"
+"""The cause of an answer that was made without one."""
+
+CAUSES: Mapping[str, str] = MappingProxyType(
+    {
+        "malignancy": "the probability of the diagnoses to refer reaches the threshold where the site sees them",
+        "floor": "it reaches the threshold that no setting of the site lowers",
+        "most_probable": "one of them is the most probable diagnosis under the prior shown",
+        "none": "no suspicious feature found by the model",
+        "intake.under_18": "a person under 18",
+        "intake.nail": "a lesion of the nail",
+        "intake.mucosa": "a lesion of the mucosa",
+        "intake.palm_or_sole": "a lesion of palm or sole",
+        "intake.scar": "a lesion in a scar",
+        "intake.tattoo": "a lesion in a tattoo",
+        "intake.already_biopsied": "a lesion that was biopsied before",
+        "intake.dark_skin": "dark skin (Fitzpatrick V or VI)",
+        "too_small": "too few pixels",
+        "blurred": "out of focus",
+        "too_dark": "too dark",
+        "too_bright": "burnt out",
+        "dark_corners": "dark corners",
+        "hair": "hair over the lesion",
+        "ink": "ink over the lesion",
+        "unlike": "unlike every image that the model was calibrated on",
+        NO_CAUSE: "no cause was stated",
+    }
+)
+"""Every cause that an answer may have: those to refer, low concern, those for which nothing can be said.
+
+Other languages translate by the cause, the suspected diagnosis and the figures; `Answer.reasons` says it in English.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,12 +126,20 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a reader is told of one case: the kind, the reasons in words, and the figures behind them."""
+    """What a reader is told of one case: the kind, the reasons in words, and the figures behind them.
+
+    `cause` is what decided, one of `CAUSES`; `suspected` the code of the diagnosis that a referral is for, or None.
+    Raises ValueRuleError without a reason, or for a cause that is not known.
+    """
 
     kind: AnswerKind
     reasons: tuple[str, ...]
     figures: Mapping[str, float] = field(default_factory=dict)
+    cause: str = NO_CAUSE
+    suspected: str | None = None
 
     def __post_init__(self) -> None:
         if not self.reasons:
             raise ValueRuleError(f"an answer ({self.kind}) needs at least one reason")
+        if self.cause not in CAUSES:
+            raise ValueRuleError(f"an answer of cause {self.cause!r}; there are {some(CAUSES, len(CAUSES))}")

@@ -13,11 +13,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from dermoscope.core.errors import ValueRuleError
-from dermoscope.core.estimate import Estimate, Unit
+from dermoscope.core.estimate import LEVEL, Estimate, Unit
 from dermoscope.core.probabilities import Scores
 from dermoscope.core.truth import Truth
 from dermoscope.evaluate.calibration import BINS, MALIGNANT, bin_of
-from dermoscope.evaluate.intervals import LEVEL, rate
+from dermoscope.evaluate.intervals import rate
 from dermoscope.evaluate.matching import matched
 from dermoscope.evaluate.metrics import Column, Curve, Mask, Ranking, one_hot
 from dermoscope.evaluate.resampling import RESAMPLES, Clusters, bootstrap, clusters_of

@@ -17,14 +17,13 @@ Words that `Estimate.method` may hold:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.stats import beta
 
 from dermoscope.core.errors import ValueRuleError
-from dermoscope.core.estimate import Estimate
+from dermoscope.core.estimate import LEVEL, Estimate, wilson
 from dermoscope.core.probabilities import Scores
 from dermoscope.core.truth import Truth
 from dermoscope.evaluate.matching import matched
@@ -32,20 +31,7 @@ from dermoscope.evaluate.metrics import Column, Mask
 from dermoscope.evaluate.resampling import RESAMPLES, Clusters, bootstrap, clusters_of
 from dermoscope.evaluate.table import Table
 
-LEVEL = 0.95
-
 Draws = Float[np.ndarray, " resamples"]
-
-
-def wilson(hits: int | float, n: int | float, level: float = LEVEL) -> tuple[float, float]:
-    """Score interval of a rate of `hits` in `n` (Wilson 1927, eq. 4); both may be fractions. [0, 1] where n is 0."""
-    if n <= 0:
-        return 0.0, 1.0
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    share = hits / n
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return min(share, max(0.0, float(middle - half))), max(share, min(1.0, float(middle + half)))
 
 
 def clopper_pearson(hits: int | float, n: int | float, level: float = LEVEL) -> tuple[float, float]:

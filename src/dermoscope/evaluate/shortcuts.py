@@ -16,8 +16,8 @@ from jaxtyping import Float, Int
 from scipy import sparse
 
 from dermoscope.core.audit import PropertyTable, Share, Shortcut
-from dermoscope.core.estimate import Estimate
-from dermoscope.evaluate.intervals import LEVEL, rate, wilson
+from dermoscope.core.estimate import LEVEL, Estimate, wilson
+from dermoscope.evaluate.intervals import rate
 from dermoscope.evaluate.metrics import Column, Mask
 from dermoscope.evaluate.resampling import cluster
 

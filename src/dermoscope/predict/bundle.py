@@ -27,14 +27,16 @@ from pydantic import TypeAdapter, ValidationError
 
 from dermoscope.core.card import Card
 from dermoscope.core.errors import BundleError, ValueRuleError, some
+from dermoscope.core.estimate import Estimate
 from dermoscope.core.prediction import Prediction
-from dermoscope.core.probabilities import Prior
+from dermoscope.core.probabilities import Prior, Probabilities
 from dermoscope.core.taxonomy import Diagnosis, Taxonomy
 from dermoscope.predict.manifest import READ, Manifest, Member, from_format_1, identity, upgraded
 from dermoscope.predict.views import check_view
 from dermoscope.refine.calibrate import calibration_from_dict
 from dermoscope.refine.decision import DecisionRule
 from dermoscope.refine.ood import OutOfDistribution
+from dermoscope.refine.operating import Sample
 from dermoscope.refine.pipeline import MemberRule, Pipeline
 
 MODEL, ARRAYS, CARD, MANIFEST = "model.onnx", "arrays.npz", "card.json", "bundle.json"
@@ -89,6 +91,22 @@ class Bundle:
     def decision(self) -> DecisionRule:
         """The rule from probability to answer."""
         return TypeAdapter(DecisionRule).validate_python(self.manifest.decision)
+
+    @cached_property
+    def sample(self) -> Sample | None:
+        """The lesions of the calibration role that the decision was fitted on, or None in a bundle without them."""
+        if "decision_probabilities" not in self.arrays:
+            return None
+        rows = self.arrays["decision_probabilities"]
+        ids = tuple(f"calibration-{k}" for k in range(1, len(rows) + 1))
+        labels, assessed = self.arrays["decision_labels"].astype(int), self.arrays["decision_assessed"].astype(bool)
+        return Sample(Probabilities(ids, self.taxonomy, rows), labels, assessed)
+
+    @cached_property
+    def operating_point(self) -> Mapping[str, Estimate]:
+        """What the rule does to the calibration role as it is served by default; empty where it was not measured."""
+        stored = self.manifest.decision.get("operating_point", {})
+        return {name: Estimate.from_dict(fields) for name, fields in stored.items()}
 
     @cached_property
     def ood(self) -> OutOfDistribution | None:
@@ -191,8 +209,11 @@ def _check(bundle: Bundle) -> None:
     bundle.pipeline.calibrated(nothing)
     for code in bundle.decision.codes:
         bundle.taxonomy.index(code)
-    if not np.isfinite(bundle.decision.refer_at):  # nothing reaches NaN: no lesion would be referred
-        raise ValueRuleError(f"decision.refer_at: {bundle.decision.refer_at} is no threshold")
+    for name, at in (("refer_at", bundle.decision.refer_at), ("floor_at", bundle.decision.lowest)):
+        if not np.isfinite(at):  # nothing reaches NaN: no lesion would be referred
+            raise ValueRuleError(f"decision.{name}: {at} is no threshold")
+    if bundle.operating_point and bundle.sample is None:
+        raise ValueRuleError("decision.operating_point: the lesions that it was measured on are missing")
     for view in bundle.manifest.views:
         check_view(view)
     stray = [m.name for m in bundle.members if m.merge and set(m.merge) != set(range(diagnoses))]

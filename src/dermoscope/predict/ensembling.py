@@ -76,11 +76,15 @@ def _manifest(first: Bundle, taxonomy: Taxonomy, members: tuple[Member, ...], co
             "calibration": calibration_as_dict(Scaling.identity(len(taxonomy))),
             "calibration_prior": tuple(Prior.uniform(taxonomy).values),
             "training_counts": counts,
-            "decision": {**first.manifest.decision, "codes": concerning(taxonomy)},
+            "decision": {**_unmeasured(first.manifest.decision), "codes": concerning(taxonomy)},
             "served": False,
             "files": {},
         }
     )
+
+
+def _unmeasured(decision: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in decision.items() if name != "operating_point"}
 
 
 def _head(bundle: Bundle, member: Member, name: str) -> dict[str, np.ndarray]:

@@ -1,8 +1,8 @@
 """Bundle + images -> predictions, probabilities and answers."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,9 @@ from dermoscope.predict.bundle import Bundle
 from dermoscope.predict.manifest import Member
 from dermoscope.predict.session import Session, usable_cores
 from dermoscope.predict.views import View, cut, first_views
-from dermoscope.refine.decision import decide
+from dermoscope.refine.decision import Evidence, decide, in_words
+from dermoscope.refine.prior import shift_prior
+from dermoscope.refine.quality import problems
 
 Progress = Callable[[int, int], None]
 Wanted = str | Prior | Callable[[Probabilities], Prior] | None
@@ -37,7 +39,8 @@ class Result:
     """What is said of one image: `as_dict()` is one entry of `classify --json`.
 
     `probabilities` maps diagnosis codes to numbers that sum to 1 under `prior`; `ood` is the out-of-distribution rank
-    in [0, 1] or None; `quality` holds `width` and `height` of the original in px.
+    in [0, 1] or None; `quality` holds `width` and `height` of the original in px. `calibrated` are the probabilities
+    under the calibration prior, from which any other can be made later; they are not in `as_dict()`.
     """
 
     image: str
@@ -47,6 +50,7 @@ class Result:
     quality: dict[str, float]
     warnings: tuple[str, ...]
     answer: Answer
+    calibrated: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able fields, the answer as a word and its reasons as a list."""
@@ -130,45 +134,68 @@ class Predictor:
         names: Sequence[str] | None = None,
         views: int | None = None,
         prior: Wanted = None,
+        site: Prior | None = None,
         progress: Progress | None = None,
     ) -> tuple[list[Result], list[Failure]]:
         """Results of the images that could be read, and (name, message) of those that could not.
 
-        `sources`, `names` and `views` as for `predict`, `prior` as for `results`. Raises ValueRuleError for a name that
-        stands twice.
+        `sources`, `names` and `views` as for `predict`, `prior` and `site` as for `results`. Raises ValueRuleError for
+        a name that stands twice.
         """
         self.bundle.check_served()
         target = prior if callable(prior) else self.prior(prior)
         ids = _names(sources, names)
         failures: list[Failure] = []
         prediction = self._run(list(sources), ids, self.views(views), progress, failures)
-        return self.results(prediction, target), failures
+        return self.results(prediction, target, site=site), failures
 
-    def results(self, prediction: Prediction, prior: Wanted = None) -> list[Result]:
+    def results(
+        self,
+        prediction: Prediction,
+        prior: Wanted = None,
+        *,
+        site: Prior | None = None,
+        intake: Sequence[Collection[str]] = (),
+    ) -> list[Result]:
         """Probabilities under a prior, warnings and answer of every case of a prediction.
 
         `prior` may be a function of the calibrated probabilities, which estimates the prior from these very cases.
-        Raises BundleError for a bundle that is not to be served before it is calibrated here.
+        `site` is the mix that the answers are for, None the calibration prior. `intake` holds the flags of each case
+        (`decision.INTAKE`), or nothing. Raises BundleError for a bundle that is not to be served before it is
+        calibrated here, ValueRuleError for an unknown flag or a prior over other diagnoses.
         """
         self.bundle.check_served()
-        target = prior(self.refine(prediction, "calibration")) if callable(prior) else self.prior(prior)
+        calibrated = self.refine(prediction, "calibration")
+        target = prior(calibrated) if callable(prior) else self.prior(prior)
         shown = self.refine(prediction, target)
         ranks = self._ranks(prediction)
         quality = prediction.quality or ({},) * len(prediction)
-        sides = [min(q.get("width", np.inf), q.get("height", np.inf)) for q in quality]
-        answers = decide(self.bundle.decision, self.refine(prediction, "calibration"), shown, ranks, sides)
+        there = None if site is None else shift_prior(calibrated, self.bundle.prior("calibration"), site)
+        answers = decide(self.bundle.decision, Evidence(calibrated, shown, there, ranks, quality, intake))
+        codes = self.taxonomy.codes
         return [
             Result(
                 image=prediction.ids[row],
-                probabilities=dict(zip(shown.taxonomy.codes, map(float, shown.values[row]), strict=True)),
+                probabilities=dict(zip(codes, map(float, shown.values[row]), strict=True)),
                 prior=target.name,
                 ood=ranks[row],
                 quality=dict(quality[row]),
-                warnings=_warnings(ranks[row], sides[row], self.bundle.manifest.size),
+                warnings=self._warnings(ranks[row], quality[row]),
                 answer=answers[row],
+                calibrated=dict(zip(codes, map(float, calibrated.values[row]), strict=True)),
             )
             for row in range(len(prediction))
         ]
+
+    def _warnings(self, rank: float | None, quality: Mapping[str, float]) -> tuple[str, ...]:
+        """What does not keep from an answer and should be known all the same."""
+        found = [in_words(p) for p in problems(quality, self.bundle.decision.quality) if not p.blocks]
+        side, size = min(quality.get("width", np.inf), quality.get("height", np.inf)), self.bundle.manifest.size
+        if side < size:
+            found.append(f"the shorter side has {side:.0f} px; the model reads {size} px, so detail is missing")
+        if rank is not None and rank >= 0.99:
+            found.append("the image is more unusual than 99 % of the images that the model was calibrated on")
+        return tuple(found)
 
     def _ranks(self, prediction: Prediction) -> list[float | None]:
         statistics = self.bundle.ood
@@ -294,12 +321,3 @@ def _names(sources: CaseSet | Sequence[Source], names: Sequence[str] | None) -> 
     if twice:
         raise ValueRuleError(f"images are told apart by name, and these stand more than once: {some(twice)}")
     return found
-
-
-def _warnings(rank: float | None, side: float, size: int) -> tuple[str, ...]:
-    found = []
-    if side < size:
-        found.append(f"the shorter side has {side:.0f} px; the model reads {size} px, so detail is missing")
-    if rank is not None and rank >= 0.99:
-        found.append("the image is more unusual than 99 % of the images that the model was calibrated on")
-    return tuple(found)
