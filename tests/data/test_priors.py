@@ -73,7 +73,7 @@ def test_what_is_said_of_a_file_that_holds_no_prior(text: str, message: str, tmp
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(TableError, match=r"absent\.csv: cannot be read \(\[Errno 2\] No such file"):
+    with pytest.raises(TableError, match=r"absent\.csv: cannot be read \(No such file or directory\); check the path"):
         read_prior(tmp_path / "absent.csv", THREE)
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00A")
     with pytest.raises(TableError, match=r"binary\.csv: cannot be read"):

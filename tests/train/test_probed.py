@@ -95,6 +95,8 @@ def test_embeddings_that_do_not_fit(embeddings: Embeddings, cases: CaseSet, desc
     without = replace(made, arrays={})
     with pytest.raises(BundleError, match="holds no head weights"):
         predict_embeddings(without, embeddings)
+    with pytest.raises(BundleError, match=r"^absent\.onnx: cannot be read \(No such file or directory\); check the path$"):
+        probe(embeddings, cases, described, (Path("absent.onnx"), Expected()))
 
 
 def test_labels_need_no_images(tmp_path: Path) -> None:
@@ -133,6 +135,8 @@ def test_files_of_embeddings(tmp_path: Path) -> None:
         np.savez(path, **arrays)  # type: ignore[arg-type]
         with pytest.raises(TableError, match=message):
             read_embeddings(path)
+    with pytest.raises(TableError, match=r"absent\.npz: cannot be read \(No such file or directory\); check the path"):
+        read_embeddings(tmp_path / "absent.npz")
     path.write_bytes(b"PK nothing")
     with pytest.raises(TableError, match=r"no \.npz of plain arrays"):
         read_embeddings(path)

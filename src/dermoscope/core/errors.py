@@ -91,3 +91,8 @@ def some(items: Iterable[object], most: int = 5) -> str:
     texts = [str(item) for item in items]
     shown = ", ".join(texts[:most])
     return shown if len(texts) <= most else f"{shown} and {len(texts) - most} more"
+
+
+def why(error: Exception) -> str:
+    """What an error says, without the number and the path of one of the system: `No such file or directory`."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)

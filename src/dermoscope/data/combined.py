@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dermoscope.core.cases import Case, CaseSet
-from dermoscope.core.errors import InputError, TableError, some
+from dermoscope.core.errors import InputError, TableError, some, why
 from dermoscope.core.taxonomy import TAXONOMIES
 from dermoscope.data.tables import read_table
 
@@ -55,7 +55,7 @@ def read_combined(folder: Path | str) -> tuple[CaseSet, Mapping[str, str]]:
         holds = {source: frozenset(codes) for source, codes in said["holds"].items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TableError(
-            f"{folder / MANIFEST}: not what `dermoscope data combine` writes ({error}); repeat it"
+            f"{folder / MANIFEST}: not what `dermoscope data combine` writes ({why(error)}); repeat it"
         ) from None
     table = read_table(folder / "cases.csv")
     if table.columns != COLUMNS:

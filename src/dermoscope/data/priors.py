@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from dermoscope.core.errors import TableError, ValueRuleError, some
+from dermoscope.core.errors import TableError, ValueRuleError, some, why
 from dermoscope.core.probabilities import Prior
 from dermoscope.core.taxonomy import Taxonomy
 
@@ -19,7 +19,7 @@ def read_prior(path: Path, taxonomy: Taxonomy) -> Prior:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise TableError(f"{path}: cannot be read ({error})") from None
+        raise TableError(f"{path}: cannot be read ({why(error)}); check the path") from None
     pairs = _from_json(path, text) if text.lstrip().startswith("{") else _from_csv(path, text)
     twice = [code for code, n in Counter(code for code, _ in pairs).items() if n > 1]
     if twice:

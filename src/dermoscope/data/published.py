@@ -7,7 +7,7 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 
-from dermoscope.core.errors import TableError, some
+from dermoscope.core.errors import TableError, some, why
 from dermoscope.data.dataset import Layout
 from dermoscope.data.join import image_key, index_images, one_folder_each
 from dermoscope.data.tables import Table, read_table
@@ -32,7 +32,7 @@ def without_header(base: Path, layout: Layout) -> Table:
     try:
         rows = [row for row in csv.reader(path.read_text(encoding="utf-8-sig").splitlines()) if row]
     except (OSError, UnicodeDecodeError) as error:
-        raise TableError(f"{path}: cannot be read ({error}); fetch it again") from None
+        raise TableError(f"{path}: cannot be read ({why(error)}); fetch it again") from None
     wrong = [str(number) for number, row in enumerate(rows, 1) if len(row) != 2]
     if wrong or not rows:
         raise TableError(f"{path}: rows {some(wrong) or 'none'} are not an image and a word; fetch it again")

@@ -17,7 +17,7 @@ from types import MappingProxyType
 import numpy as np
 from jaxtyping import Float
 
-from dermoscope.core.errors import InputError, TableError, ValueRuleError, some
+from dermoscope.core.errors import InputError, TableError, ValueRuleError, some, why
 from dermoscope.core.probabilities import Probabilities, Scores
 from dermoscope.core.taxonomy import ISIC2018, ISIC2019, ISIC2019_TO_ISIC2018, Taxonomy
 from dermoscope.core.truth import with_unknown
@@ -181,7 +181,9 @@ def _ranks(path: Path) -> list[tuple[str, float]]:
         try:
             told = json.loads(path.read_bytes())
             return [(str(one["image"]), float(one["ood"])) for one in told if one["ood"] is not None]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except OSError as error:
+            raise TableError(f"{path}: cannot be read ({why(error)}); check the path") from None
+        except (ValueError, KeyError, TypeError) as error:
             raise TableError(f"{path}: not what `dermoscope classify --json` prints ({error})") from None
     table = read_table(path)
     if not {"image", "ood"} <= set(table.columns):

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dermoscope.core.cases import Case, CaseSet
-from dermoscope.core.errors import InputError, TableError, some
+from dermoscope.core.errors import InputError, TableError, some, why
 from dermoscope.core.prediction import Prediction
 from dermoscope.data.tables import choose_taxonomy, codes_of, label_map, read_table, value_or_none
 from dermoscope.predict.bundle import Bundle, head_weights
@@ -31,7 +31,9 @@ def read_embeddings(path: Path) -> Embeddings:
     try:
         with np.load(path, allow_pickle=False) as held:
             arrays = {name: held[name] for name in held.files}
-    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except OSError as error:
+        raise TableError(f"{path}: cannot be read ({why(error)}); check the path") from None
+    except (ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise TableError(
             f"{path}: no .npz of plain arrays ({error}); np.savez(path, ids=..., embeddings=...)"
         ) from None

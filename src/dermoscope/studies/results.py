@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dermoscope.core.card import RunCard
-from dermoscope.core.errors import InputError, TrainingError
+from dermoscope.core.errors import InputError, TrainingError, why
 from dermoscope.core.study import Row
 from dermoscope.data.home import home
 from dermoscope.data.store import sole, write_file
@@ -93,7 +93,7 @@ def read_results(path: Path, origin: str = "this machine") -> Results:
         raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path}: not the results of a study ({error}); delete it, and `dermoscope study run` makes it again"
+            f"{path}: not the results of a study ({why(error)}); delete it, and `dermoscope study run` makes it again"
         ) from None
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from dermoscope.core.card import Card
-from dermoscope.core.errors import BundleError, InputError, some
+from dermoscope.core.errors import BundleError, InputError, some, why
 from dermoscope.core.probabilities import Prior
 from dermoscope.core.taxonomy import Taxonomy
 from dermoscope.predict.bundle import MODEL, Bundle
@@ -48,7 +48,7 @@ def import_onnx(path: Path, expected: Expected, described: Described) -> Bundle:
     Raises BundleError, naming the file, for what is no such graph or does not give what it should, InputError where
     `expected` has to say more.
     """
-    return import_content(path, _content(path), expected, described)
+    return import_content(path, content_of(path), expected, described)
 
 
 def import_content(path: Path, content: bytes, expected: Expected, described: Described) -> Bundle:
@@ -69,7 +69,7 @@ def import_checkpoint(path: Path, backbone: str, expected: Expected, described: 
     Only tensors are read, never code. Raises BundleError, naming the file, where they are not those of the network,
     RecipeError for a network that timm does not know, InputError where `expected` has to say more.
     """
-    content = _content(path)
+    content = content_of(path)
     if expected.outputs != "logits":
         raise InputError("a checkpoint gives logits; outputs=probabilities is for graphs")
     network: Any = make_backbone(backbone, pretrained=False)
@@ -86,11 +86,12 @@ def import_checkpoint(path: Path, backbone: str, expected: Expected, described: 
     return _of_file(replace(bare_bundle(graph, size, described, said), arrays=_head(reader, described)), content)
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
+    """What a file holds. Raises BundleError, naming it, where it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
-        raise BundleError(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise BundleError(f"{path}: cannot be read ({why(error)}); check the path") from None
 
 
 def _tensors(path: Path) -> Mapping[str, torch.Tensor]:

@@ -13,12 +13,11 @@ from dermoscope.core.probabilities import Prior
 from dermoscope.data.splits import check_apart, with_role
 from dermoscope.predict.bundle import Bundle
 from dermoscope.predict.embedded import Embeddings, predict_embeddings
-from dermoscope.predict.fitting import REFER_SENSITIVITY
+from dermoscope.predict.fitting import thresholds
 from dermoscope.refine.calibrate import calibration_as_dict, fit_bias_corrected
-from dermoscope.refine.decision import fit_refer_at
 from dermoscope.train.expected import Expected
 from dermoscope.train.head import Embedded, linear_head
-from dermoscope.train.imported import Described, bare_bundle, import_content
+from dermoscope.train.imported import Described, bare_bundle, content_of, import_content
 from dermoscope.train.recipes import QUICK
 
 _WEIGHT, _BIAS, _PRODUCT, _OUTPUT = ("probe.weight", "probe.bias", "probe.product", "probe.logits")
@@ -90,8 +89,7 @@ def _calibrated(bundle: Bundle, given: Embeddings, cases: CaseSet) -> Bundle:
     """Calibrated on the role calibration; still not served, since no image can be read with it."""
     calibration = _known(given, with_role(cases, "calibration")).one_per_lesion()
     codes = bundle.decision.codes
-    positive = np.isin(calibration.labels, [bundle.taxonomy.index(c) for c in codes]).astype(int)
-    if not positive.any():
+    if not np.isin(calibration.labels, [bundle.taxonomy.index(c) for c in codes]).any():
         raise InputError(f"no embedding of {', '.join(codes)} has the role calibration; give more lesions")
     prediction = predict_embeddings(bundle, Embeddings(calibration.ids, _rows(given, calibration)))
     prior = Prior.from_counts("calibration", bundle.taxonomy, np.maximum(list(calibration.counts().values()), 1))
@@ -101,9 +99,7 @@ def _calibrated(bundle: Bundle, given: Embeddings, cases: CaseSet) -> Bundle:
         "calibration_prior": tuple(map(float, prior.values)),
     }
     made = replace(bundle, manifest=bundle.manifest.model_copy(update=fields))
-    concern = made.pipeline.calibrated(prediction).of_codes(codes)
-    refer_at = fit_refer_at(concern, positive, REFER_SENSITIVITY)
-    decision = {**made.manifest.decision, "refer_at": refer_at}
+    decision = {**made.manifest.decision, **thresholds(made.pipeline.calibrated(prediction), calibration.labels, codes)}
     return replace(made, manifest=made.manifest.model_copy(update={"decision": decision}))
 
 
@@ -132,10 +128,10 @@ def _with_encoder(encoder: tuple[Path, Expected], weight: np.ndarray, bias: np.n
     from dermoscope.train.wrapped import loaded
 
     path, expected = encoder
+    content = content_of(path)
     try:
-        content = path.read_bytes()
         model = loaded(content)
-    except (OSError, BundleError) as error:
+    except BundleError as error:
         raise BundleError(f"{path}: {error}") from None
     names = [o.name for o in model.graph.output]
     name = expected.embedding or names[0]
