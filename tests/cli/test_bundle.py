@@ -72,6 +72,15 @@ def test_from_a_graph_to_a_bundle_that_is_served(
     served = load(out)
     assert told == {"bundle": str(out), "sha256": served.sha256, "served": True}
     assert served.ood is not None
+    again = tmp_path / "again"
+    told = json.loads(
+        dermoscope("bundle", "calibrate", out, "--data", synthetic, "--decision-only", "--out", again, "--json").out
+    )
+    assert (
+        (load(again).sha256, load(again).operating_point)
+        == (served.sha256, served.operating_point)
+        == (told["sha256"], served.operating_point)
+    )
     said = dermoscope("classify", images[0], "--bundle", out, "--json")
     assert sum(json.loads(said.out)[0]["probabilities"].values()) == pytest.approx(1)
 

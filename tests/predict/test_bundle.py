@@ -113,6 +113,16 @@ def test_the_first_format_is_read_and_says_what_it_said(copy: Path, images: list
     assert save(other, tmp_path / "other").sha256 != was
 
 
+def test_what_is_not_said_to_be_served_is_not(copy: Path, tmp_path: Path) -> None:
+    edit(copy, lambda m: m.pop("served"))
+    with pytest.raises(BundleError, match="bundle 'quick' has not been calibrated here"):
+        load(copy).check_served()
+    older = shutil.copytree(copy, tmp_path / "older")
+    edit(older, lambda m: m.update(served=True, known_as={}))
+    as_format_1(older, 1.0, [0.0] * 8)  # that format had no such word: what was written in it was to be served
+    load(older).check_served()
+
+
 def test_head_weights(bundle: Bundle) -> None:
     weight, bias = head_weights(bundle)
     assert weight.shape[0] == bias.shape[0] == 8
@@ -195,6 +205,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no threshold": (
         lambda f: edit(f, lambda m: m["decision"].update(refer_at=float("nan"))),
         "decision.refer_at: nan is no threshold",
+    ),
+    "floor": (
+        lambda f: edit(f, lambda m: m["decision"].update(floor_at=float("inf"))),
+        "decision.floor_at: inf is no threshold",
     ),
     "an unknown kind of view": (
         lambda f: edit(f, lambda m: m["views"][0].update(spin=3.0)),

@@ -13,7 +13,7 @@ from PIL import Image
 
 from dermoscope.core.cases import Case, CaseSet
 from dermoscope.core.errors import BundleError, ImageError, InputError, ValueRuleError
-from dermoscope.core.prediction import Prediction
+from dermoscope.core.prediction import CAUSES, Prediction
 from dermoscope.core.probabilities import Prior, Probabilities
 from dermoscope.core.taxonomy import ISIC2018, ISIC2019
 from dermoscope.data.images import read_image
@@ -155,6 +155,30 @@ def test_the_fields_of_a_result(predictor: Predictor, images: list[Path]) -> Non
     assert told["quality"] == {"width": 144.0, "height": 108.0}
     assert told["answer"] in ("refer", "low_concern", "cannot_assess")
     assert told["reasons"]
+
+
+def test_what_a_record_needs_is_in_a_result(predictor: Predictor, images: list[Path]) -> None:
+    prediction = predictor.predict(images[:3])
+    for row, result in enumerate(predictor.results(prediction, "uniform")):
+        assert result.calibrated == dict(
+            zip(ISIC2019.codes, predictor.refine(prediction, "calibration").values[row], strict=True)
+        )
+        assert result.answer.cause in CAUSES
+
+
+def test_a_site_and_an_intake_decide_with(predictor: Predictor, images: list[Path]) -> None:
+    prediction = predictor.predict(images)
+    home = predictor.results(prediction, "calibration")
+    values = predictor.prior("calibration").values * np.array([1e6, 1, 1, 1, 1, 1, 1, 1])
+    many = predictor.results(prediction, "calibration", site=Prior("many", ISIC2019, values / values.sum()))
+    kinds = [(a.answer.kind, b.answer.kind) for a, b in zip(home, many, strict=True)]
+    assert {b for a, b in kinds if a != "cannot_assess"} == {"refer"}
+    assert {b for a, b in kinds if a == "cannot_assess"} <= {"cannot_assess"}
+    assert [a.probabilities for a in home] == [b.probabilities for b in many]
+    flagged = predictor.results(prediction, intake=[("nail",)] * len(prediction))
+    assert {(r.answer.kind, r.answer.cause) for r in flagged} == {("cannot_assess", "intake.nail")}
+    (same,), _ = predictor.classify([images[0]], prior="calibration", site=predictor.prior("calibration"))
+    assert same.answer.kind == home[0].answer.kind
 
 
 def test_small_and_unusual_images_carry_warnings(predictor: Predictor) -> None:

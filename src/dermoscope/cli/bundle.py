@@ -138,9 +138,12 @@ def calibrate(
     bundle: Annotated[Path, typer.Argument(help="Folder of a bundle.")],
     data: Annotated[str, typer.Option(help="Data set with a role calibration, by name or path.")] = "ham10000",
     out: Annotated[Path | None, typer.Option(help="Folder of the calibrated bundle; else in its place.")] = None,
+    decision_only: Annotated[
+        bool, typer.Option("--decision-only", help="Only thresholds and operating point; calibration stays.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Fit calibration, threshold and, where the model gives an embedding, what is usual; then it is served.
+    """Fit calibration, thresholds and, where the model gives an embedding, what is usual; then it is served.
 
     On the roles calibration and training of the data, which it must not have been trained on: of a model from
     elsewhere only its maker knows.
@@ -149,15 +152,17 @@ def calibrate(
     from dermoscope.data.catalog import open_cases
     from dermoscope.data.splits import sharpest_per_lesion, with_role
     from dermoscope.predict.bundle import load, save
-    from dermoscope.predict.fitting import fitted
+    from dermoscope.predict.fitting import fitted, refitted
 
     found = load(bundle)
     cases, _ = open_cases(data)
     known = cases.where(lambda c: c.diagnosis is not None and c.path is not None)
+    calibration = sharpest_per_lesion(with_role(known, "calibration"))
     with phases() as progress:
-        made = fitted(
-            found, sharpest_per_lesion(with_role(known, "calibration")), with_role(known, "training"), progress=progress
-        )
+        if decision_only:
+            made = refitted(found, calibration, progress=progress)
+        else:
+            made = fitted(found, calibration, with_role(known, "training"), progress=progress)
     where = out or bundle
     _tell(save(made, where), where, as_json)
 

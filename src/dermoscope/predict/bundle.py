@@ -212,8 +212,6 @@ def _check(bundle: Bundle) -> None:
     for name, at in (("refer_at", bundle.decision.refer_at), ("floor_at", bundle.decision.lowest)):
         if not np.isfinite(at):  # nothing reaches NaN: no lesion would be referred
             raise ValueRuleError(f"decision.{name}: {at} is no threshold")
-    if bundle.operating_point and bundle.sample is None:
-        raise ValueRuleError("decision.operating_point: the lesions that it was measured on are missing")
     for view in bundle.manifest.views:
         check_view(view)
     stray = [m.name for m in bundle.members if m.merge and set(m.merge) != set(range(diagnoses))]
@@ -227,6 +225,8 @@ def _check(bundle: Bundle) -> None:
             bias = bundle.arrays[key.replace("weight", "bias")]
             if (weight.shape[0], *bias.shape) != (diagnoses, diagnoses):
                 raise ValueRuleError(f"head weights {weight.shape} for {diagnoses} diagnoses")
+    if bundle.operating_point and bundle.sample is None:
+        raise ValueRuleError("decision.operating_point: the lesions that it was measured on are missing")
 
 
 def _names(bundle: Bundle) -> tuple[str, ...]:

@@ -1,21 +1,23 @@
 """What stands between a bundle's logits and an answer, fitted on cases that were never trained on."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from dermoscope.core.cases import CaseSet
 from dermoscope.core.errors import InputError
 from dermoscope.core.prediction import Prediction
-from dermoscope.core.probabilities import Prior
+from dermoscope.core.probabilities import Prior, Probabilities
 from dermoscope.core.taxonomy import Taxonomy
 from dermoscope.predict.bundle import Bundle
 from dermoscope.predict.predictor import Predictor
 from dermoscope.refine.calibrate import calibration_as_dict, fit_bias_corrected
-from dermoscope.refine.decision import fit_refer_at
+from dermoscope.refine.decision import DecisionRule, fit_floor_at, fit_refer_at
 from dermoscope.refine.ood import fit_ood
+from dermoscope.refine.operating import MELANOMA, Sample, operating_point
 
 Progress = Callable[[str, int, int], None]
 
@@ -23,7 +25,11 @@ OOD_DIMENSIONS = 64
 """Leading dimensions of the embedding in which strangeness is measured; fewer where there are few lesions."""
 
 REFER_SENSITIVITY = 0.95
-"""Share of malignant and premalignant lesions of the calibration role that the stored threshold refers."""
+"""Share of malignant and premalignant lesions of the calibration role that `refer_at` refers."""
+
+MELANOMA_FLOOR = 0.95
+"""Share of melanomas that is referred whatever a site sets: above the 92 % that the Cochrane review of dermoscopy in
+person gives at a specificity of 80 % (Dinnes et al. 2018, CD011902)."""
 
 
 def concerning(taxonomy: Taxonomy) -> tuple[str, ...]:
@@ -50,18 +56,59 @@ def fitted(
     _check(bundle, calibration)
     prediction = Predictor.load(bundle).predict(calibration, progress=_part(progress, "calibrating"))
     calibrated = _calibrated(bundle, prediction, calibration, expected_bias)
-    codes = concerning(bundle.taxonomy)
-    concern = calibrated.pipeline.calibrated(prediction).of_codes(codes)
-    positive = np.isin(calibration.labels, [bundle.taxonomy.index(c) for c in codes]).astype(int)
-    refer_at = fit_refer_at(concern, positive, REFER_SENSITIVITY)
-    decision = {**bundle.manifest.decision, "codes": codes, "refer_at": refer_at, "sensitivity": REFER_SENSITIVITY}
-    told = {"prediction": _how(calibrated), "decision": _rule(codes, refer_at, int(positive.sum()))}
-    return replace(
-        calibrated,
-        manifest=calibrated.manifest.model_copy(update={"decision": decision}),
-        arrays={**bundle.arrays, **_ood_arrays(bundle, training, prediction, progress)},
-        card=bundle.card.model_copy(update=told),
+    arrays = {**bundle.arrays, **_ood_arrays(bundle, training, prediction, progress)}
+    card = bundle.card.model_copy(update={"prediction": _how(calibrated)})
+    return _decided(replace(calibrated, arrays=arrays, card=card), prediction, calibration.labels)
+
+
+def refitted(bundle: Bundle, calibration: CaseSet, *, progress: Progress | None = None) -> Bundle:
+    """The bundle with its decision fitted again on `calibration`; network, calibration and priors stay as they are.
+
+    Raises InputError as `fitted` does, BundleError for a bundle that has not been calibrated here.
+    """
+    bundle.check_served()
+    _check(bundle, calibration)
+    prediction = Predictor.load(bundle).predict(calibration, progress=_part(progress, "calibrating"))
+    return _decided(bundle, prediction, calibration.labels)
+
+
+def _decided(bundle: Bundle, prediction: Prediction, labels: Int[np.ndarray, " cases"]) -> Bundle:
+    """The bundle with thresholds, what they were fitted on, and what the rule does there as it is served by default."""
+    calibrated = bundle.pipeline.calibrated(prediction)
+    fields = thresholds(calibrated, labels, concerning(bundle.taxonomy))
+    kept = {k: v for k, v in bundle.manifest.decision.items() if k in ("ood_limit", "smallest_side", "limits")}
+    draft = replace(bundle, manifest=bundle.manifest.model_copy(update={"decision": kept | fields}))
+    answers = [r.answer.kind for r in Predictor(draft, ()).results(prediction, "calibration")]
+    sample = Sample(calibrated, labels, np.array([kind != "cannot_assess" for kind in answers], dtype=bool))
+    point = operating_point(
+        draft.decision, sample, bundle.prior("calibration"), shown=bundle.prior(bundle.manifest.default_prior)
     )
+    limits = {"ood_limit": draft.decision.ood_limit, "limits": asdict(draft.decision.quality)}
+    decision = fields | limits | {"operating_point": {name: e.as_dict() for name, e in point.items()}}
+    rows = {"probabilities": calibrated.values, "labels": labels.astype(np.int16), "assessed": sample.assessed}
+    return replace(
+        bundle,
+        manifest=bundle.manifest.model_copy(update={"decision": decision}),
+        arrays={**bundle.arrays, **{f"decision_{name}": array for name, array in rows.items()}},
+        card=bundle.card.model_copy(update={"decision": _rule(draft.decision, sample)}),
+    )
+
+
+def thresholds(calibrated: Probabilities, labels: Int[np.ndarray, " cases"], codes: tuple[str, ...]) -> dict[str, Any]:
+    """What a manifest says of the two thresholds, fitted on cases under the calibration prior.
+
+    Without a melanoma among them the floor is chosen on all malignant and premalignant cases.
+    """
+    taxonomy, concern = calibrated.taxonomy, calibrated.of_codes(codes)
+    positive = np.isin(labels, [taxonomy.index(c) for c in codes]).astype(int)
+    melanoma = (labels == taxonomy.index(MELANOMA)).astype(int) if MELANOMA in taxonomy else np.zeros(len(labels), int)
+    return {
+        "codes": codes,
+        "refer_at": fit_refer_at(concern, positive, REFER_SENSITIVITY),
+        "sensitivity": REFER_SENSITIVITY,
+        "floor_at": fit_floor_at(concern, melanoma if melanoma.any() else positive, MELANOMA_FLOOR),
+        "floor": MELANOMA_FLOOR,
+    }
 
 
 def _calibrated(
@@ -106,12 +153,18 @@ def _how(bundle: Bundle) -> str:
     )
 
 
-def _rule(codes: tuple[str, ...], refer_at: float, lesions: int) -> str:
+def _rule(rule: DecisionRule, sample: Sample) -> str:
+    taxonomy = sample.calibrated.taxonomy
+    lesions = int(np.isin(sample.labels, [taxonomy.index(c) for c in rule.codes]).sum())
+    melanomas = int((sample.labels == taxonomy.index(MELANOMA)).sum()) if MELANOMA in taxonomy else 0
+    blocking = ", ".join(word.replace("_", " ") for word in rule.quality.blocking)
     return (
-        f"Refer from a summed probability of {', '.join(codes)} of {refer_at:.4f} under the calibration prior (it "
-        f"refers at least {REFER_SENSITIVITY:.0%} of {lesions} such lesions of the role calibration), or when one of "
-        "them is the most probable diagnosis under the prior shown; cannot assess what is stranger than every image of "
-        "that role, or too small."
+        f"Refer from a summed probability of {', '.join(rule.codes)} of {rule.refer_at:.4f} in the mix of the site "
+        f"(without one that of the role calibration, where it refers {rule.sensitivity:.0%} of the {lesions} such "
+        f"lesions); from {rule.lowest:.4f} in the mix of the role calibration whatever the site (chosen on {melanomas} "
+        f"melanomas there, so that a further one like them is referred with a probability of {MELANOMA_FLOOR:.0%}); or "
+        "when one of them is the most probable diagnosis under the prior shown. Cannot assess: what the intake says "
+        f"was not in the training; a picture that is {blocking}; what is stranger than every image of that role."
     )
 
 
