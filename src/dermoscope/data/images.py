@@ -86,7 +86,7 @@ def image_size(path: Path | str) -> tuple[int, int]:
         if jpeg.is_jpeg(data):
             header = jpeg.read_header(data)
             return header.width, header.height
-        with _open(data) as image:
+        with open_header(data) as image:
             return image.width, image.height
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from None
@@ -223,7 +223,7 @@ def _upright(pixels: np.ndarray, stored: tuple[int, int], orientation: int, kind
     return Picture(np.ascontiguousarray(pixels), width, height, kind)
 
 
-def _open(data: bytes) -> "Image.Image":
+def open_header(data: bytes) -> "Image.Image":
     """Header only; formats that Pillow hands to other programs are not among the allowed ones."""
     # Pillow knows a format by name once its plugin is imported; these two are not imported by themselves.
     from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
@@ -244,7 +244,7 @@ def _open(data: bytes) -> "Image.Image":
 
 
 def _decode_with_pillow(data: bytes, at_least: int) -> Picture:
-    with _open(data) as image:
+    with open_header(data) as image:
         stored = image.size
         _check_size(*stored)
         kind = "JPEG" if image.format == "MPO" else str(image.format)

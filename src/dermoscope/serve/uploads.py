@@ -1,0 +1,148 @@
+"""Bytes of an uploaded file -> a picture that says nothing of a patient, and the few facts that are kept.
+
+JPEG keeps its very samples: only the segments that decoding needs are copied, and nothing after the end of the image.
+Everything else (PNG, TIFF, BMP, GIF, WebP, JPEG in CMYK) becomes a PNG of the upright sRGB pixels that the model would
+see. Every cleaned file is decoded again and compared before it is believed.
+"""
+
+import datetime
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath, PureWindowsPath
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from dermoscope.core.errors import ImageError
+from dermoscope.data import jpeg
+from dermoscope.data.images import Picture, read_image
+from dermoscope.serve.exif import Facts, facts_of, minimal
+from dermoscope.serve.options import MOST_UPLOAD
+
+_FAST = 3
+"""PNG compression level: a third of the time of the default, a tenth more bytes."""
+_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)
+"""The end of entropy-coded data: a marker that is neither a stuffed byte nor a restart (ITU T.81, B.1.1.5)."""
+_TABLES = frozenset({0xC4, 0xCC, 0xDB, 0xDC, 0xDD})
+"""DHT, DAC, DQT, DNL, DRI."""
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JFIF, _ICC, _ADOBE, _SCAN, _END = 0xE0, 0xE2, 0xEE, 0xDA, 0xD9
+
+
+@dataclass(frozen=True, eq=False)
+class Upload:
+    """A picture that may be stored: `data` is `media` (image/jpeg or image/png) without any metadata.
+
+    `width` and `height` (px) are those of the upright picture, `format` is what was uploaded (`JPEG`, `TIFF`, ...).
+    `captured_on`, `device` and `polarisation` (`polarised`, `unpolarised`) are None where the file does not say.
+    """
+
+    data: bytes
+    media: str
+    width: int
+    height: int
+    format: str
+    captured_on: datetime.date | None = None
+    device: str | None = None
+    polarisation: str | None = None
+
+
+def clean(data: bytes, name: str) -> Upload:
+    """Check that bytes are an image, and leave only the image of them.
+
+    `name` is what errors call the file; it is not kept. The cleaned file decodes to the same pixels as the given one.
+    Raises ImageError, beginning with the name, for what cannot be read as an image or is over `MOST_UPLOAD` bytes.
+    """
+    called = shown_name(name)
+    if len(data) > MOST_UPLOAD:
+        most = MOST_UPLOAD // 1_000_000
+        raise ImageError(f"{called}: a file of {len(data) / 1e6:.0f} MB, over the limit of {most} MB; make it smaller")
+    picture = read_image(data, name=called)
+    found = facts_of(data)
+    stripped = _stripped(data, found) if jpeg.is_jpeg(data) else None
+    if stripped is not None and _same(stripped, picture):
+        kept, media = stripped, "image/jpeg"
+    else:
+        kept, media = _png(picture.pixels), "image/png"
+    size = (picture.width, picture.height, picture.format)
+    return Upload(kept, media, *size, found.captured_on, found.device, found.polarisation)
+
+
+def shown_name(name: str) -> str:
+    """The last part of a file's name, printable and short: it comes from outside and is shown in errors."""
+    last = PureWindowsPath(PurePosixPath(name.replace("\0", "")).name).name
+    text = "".join(sign if sign.isprintable() else "?" for sign in last).strip() or "the image"
+    return text if len(text) <= 80 else f"{text[:60]}...{text[-17:]}"
+
+
+def _same(data: bytes, picture: Picture) -> bool:
+    try:
+        return np.array_equal(read_image(data).pixels, picture.pixels)
+    except ImageError:
+        return False
+
+
+def _png(pixels: UInt8[np.ndarray, "rows columns 3"]) -> bytes:
+    fine, encoded = cv2.imencode(".png", pixels[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, _FAST])
+    if not fine:
+        raise ImageError("the pixels cannot be written as PNG; export the image again")
+    return encoded.tobytes()
+
+
+def _stripped(data: bytes, found: Facts) -> bytes | None:
+    """A JPEG with nothing but what decoding needs, or None for one that not every browser shows.
+
+    Kept: JFIF (14 bytes), the orientation, Adobe's transform (12 bytes), the ICC profile, tables, frame and scans (ITU
+    T.81, annex B). Not kept: all other APPn, comments, small copies inside them, fill bytes, what follows the end.
+    """
+    header = jpeg.read_header(data)
+    if header.frame not in (0xC0, 0xC1, 0xC2) or header.bits != 8 or header.components not in (1, 3):
+        return None
+    out, ahead = io.BytesIO(b"\xff\xd8"), minimal(found.orientation)
+    out.seek(2)
+    for marker, body, samples in _segments(data):
+        kept = _kept(marker, body)
+        if kept is None:
+            continue
+        if marker != _JFIF:  # which stands first, if at all; the orientation next
+            out.write(ahead)
+            ahead = b""
+        out.write(bytes((0xFF, marker)) + (len(kept) + 2).to_bytes(2, "big") + kept + samples)
+    out.write(b"\xff\xd9")
+    return out.getvalue()
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """Marker, content and, after a scan's header, the samples of every segment up to the end of the image."""
+    place = 2
+    while place >= 0 and place + 4 <= len(data):
+        marker = data[place + 1]
+        if data[place] != 0xFF or marker in (0x00, 0xFF):
+            place = data.find(b"\xff", place + 1)  # stray bytes between segments
+        elif marker == 0x01 or 0xD0 <= marker <= 0xD8:
+            place += 2
+        elif marker == _END:
+            return
+        else:
+            start, place = place + 4, place + 2 + max(int.from_bytes(data[place + 2 : place + 4], "big"), 2)
+            body, samples = data[start:place], place
+            if marker == _SCAN:
+                ends = _MARKER.search(data, place)
+                place = len(data) if ends is None else ends.start()
+            yield marker, body, data[samples:place]
+
+
+def _kept(marker: int, body: bytes) -> bytes | None:
+    """What is kept of a segment, or None for nothing."""
+    if marker in _TABLES or marker in _FRAMES or marker == _SCAN:
+        return body
+    if marker == _JFIF and body.startswith(b"JFIF\0") and len(body) >= 14:
+        return body[:12] + b"\0\0"  # without its small copy
+    if marker == _ICC and body.startswith(b"ICC_PROFILE\0"):
+        return body
+    if marker == _ADOBE and body.startswith(b"Adobe") and len(body) >= 12:
+        return body[:12]
+    return None
