@@ -68,6 +68,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         calibration_prior=(0.125,) * 8,
         training_counts=(10,) * 8,
         decision={"codes": ("MEL", "BCC", "AK", "SCC"), "refer_at": 0.5, "sensitivity": 0.9, "smallest_side": 64},
+        served=True,
         files={},
     )
     card = Card(name="mean colour", summary="for tests", licence="Apache-2.0", intended_use="tests")

@@ -61,9 +61,9 @@ class Member(BaseModel):
 class Manifest(BaseModel):
     """What `bundle.json` says. Numbers are in the taxonomy's order.
 
-    `served` is false until the bundle has been calibrated here: imported models and bare ensembles predict, but give
-    no answers. `known_as` maps what the identity of a bundle would be now to what it is known by, because it was first
-    written in an older format; any change to the model makes it another one.
+    `served` is false until the bundle has been calibrated here, and where nothing is said of it: imported models and
+    bare ensembles predict, but give no answers. `known_as` maps what the identity of a bundle would be now to what it
+    is known by, because it was first written in an older format; any change to the model makes it another one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -80,7 +80,7 @@ class Manifest(BaseModel):
     training_counts: tuple[int, ...]
     default_prior: str = "calibration"
     decision: dict[str, Any]
-    served: bool = True
+    served: bool = False
     known_as: dict[str, str] = Field(default_factory=dict)
     files: dict[str, str]
 
@@ -108,7 +108,8 @@ def identity(manifest: Manifest, *, without: str) -> str:
 def from_format_1(raw: Mapping[str, Any]) -> dict[str, Any]:
     """A manifest of the first format in the words of this one; `upgraded` does the rest.
 
-    There a bundle had one network, and temperature and biases were applied to every view before the mean.
+    There a bundle had one network, temperature and biases were applied to every view before the mean, and every bundle
+    was served.
     """
     kept = ("name", "taxonomy", "diagnoses", "views", "calibration_prior", "training_counts", "default_prior")
     member = {"name": "default", "file": "model.onnx", "size": raw["size"]}
@@ -120,6 +121,7 @@ def from_format_1(raw: Mapping[str, Any]) -> dict[str, Any]:
         "members": [member],
         "calibration": unscaled,
         "decision": raw["decision"],
+        "served": True,
         "files": raw["files"],
         "known_as": {"before": _hash(dict(raw), "card.json")},
     }
