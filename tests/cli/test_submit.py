@@ -61,7 +61,7 @@ def test_strangeness_becomes_unknown(dermoscope: Cli, predictions: Path, tmp_pat
         (("--challenge", "isic2019", "--form", "best"), "no form 'best'; there are calibrated, operating-point"),
         (("--challenge", "isic2019", "--at", "0.2"), "--at is for --form operating-point"),
         (("--challenge", "isic2019", "--json"), "--json needs --out"),
-        (("--challenge", "isic2019", "--ood", "x.csv"), "x.csv: cannot be read (No such file or directory); check the path"),
+        (("--challenge", "isic2019", "--ood", "x.csv"), "x.csv: cannot be read (No such file or directory); check"),
         (("--challenge", "isic2019", "--ood", "x.json"), "x.json: cannot be read (No such file or directory); check"),
         (("--challenge", "isic2019", "--unknown-from", "1"), "strangeness limit 1: it must be between 0 and 1"),
     ],
