@@ -33,7 +33,7 @@ from dermoscope.train import runs
 from dermoscope.train.comparison import compare
 from dermoscope.train.distributed import processes
 from dermoscope.train.recipes import DEFAULT, Recipe
-from dermoscope.train.run import Job, data_hash, train
+from dermoscope.train.run import Job, data_hash, sources_hash, train
 from dermoscope.train.runs import (
     Diary,
     code_version,
@@ -82,6 +82,23 @@ def test_the_card_says_what_the_run_was(run_folder: Path, synthetic: Path, quick
     assert card.seconds > 0
 
 
+def test_other_sources_are_other_data_where_both_cards_name_them(tmp_path: Path) -> None:
+    def card(**data: str) -> RunCard:
+        return fresh(data={"name": "set", "sha256": "a" * 64, "split": "hash of the lesion", **data})
+
+    Diary(tmp_path, card(sources="b" * 64)).note()
+    open_diary(tmp_path, card(sources="b" * 64))
+    open_diary(tmp_path, card())  # begun before sources were noted
+    with pytest.raises(TrainingError, match=r"other data \(data\.sources: b{12} there, c{12} now\): choose another"):
+        open_diary(tmp_path, card(sources="c" * 64))
+
+
+def test_a_comparison_says_which_run_another_went_on_from(tmp_path: Path) -> None:
+    for name, start in (("one", {}), ("two", {"start": "d" * 64})):
+        Diary(tmp_path / name, fresh(data={"name": "set", "sha256": "a" * 64, "split": "s", **start})).note()
+    assert compare([tmp_path / "one", tmp_path / "two"]).settings == {"start": [None, "d" * 64]}
+
+
 def test_the_validation_files_are_what_the_bundle_says(run_folder: Path, synthetic: Path) -> None:
     watched = sharpest_per_lesion(with_role(read_cases(synthetic), "validation"))
     predictor = Predictor.load(run_folder / "chosen")
@@ -109,6 +126,11 @@ def test_the_data_hash_is_of_the_content(synthetic: Path, tmp_path: Path) -> Non
     assert data_hash(read_cases(copied)) != known
     other = replace(given.cases[0], lesion_id="L-other")
     assert data_hash(replace(given, cases=(other, *given.cases[1:]))) != known
+    elsewhere = replace(given, cases=(replace(given.cases[0], source="elsewhere"), *given.cases[1:]))
+    assert data_hash(elsewhere) == known
+    assert sources_hash(elsewhere) != sources_hash(given)
+    assert sources_hash(replace(given, cases=given.cases[::-1])) == sources_hash(given)
+    assert data_hash(replace(elsewhere, holds={"elsewhere": frozenset({given.cases[0].diagnosis})})) != known
 
 
 def test_a_finished_run_is_only_loaded(run_folder: Path, synthetic: Path, quick_recipe: Recipe, tmp_path: Path) -> None:

@@ -38,7 +38,10 @@ class Figures(BaseModel):
 
 
 class Card(BaseModel):
-    """Model card (after Mitchell et al. 2019, "Model Cards for Model Reporting")."""
+    """Model card (after Mitchell et al. 2019, "Model Cards for Model Reporting").
+
+    `operating_point` is what the decision rule does on the cases it was fitted on.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -53,6 +56,7 @@ class Card(BaseModel):
     run: dict[str, Any] = Field(default_factory=dict)
     prediction: str = ""
     decision: str = ""
+    operating_point: Figures | None = None
     figures: tuple[Figures, ...] = ()
 
 
@@ -60,10 +64,11 @@ class RunCard(BaseModel):
     """What a training run was: enough to repeat it and to know whether two runs may be compared.
 
     `state` is `running` until the bundle stands; `why` says what ended a run that is `stopped`. `data` holds `name`,
-    `given` (name or path as it was asked for), `sha256` (content of the images, ids and labels), `images`, `lesions`
-    and `split` (SHA-256 of a split file, or "hash of the lesion"). `recipe` holds every setting, `code` the version and
-    commit, `environment` the machine and its packages. `bundles` maps `chosen` and `bundle` to their SHA-256,
-    `figures` what they reached on validation. Times are ISO 8601 in UTC, `seconds` the time spent, resumed parts too.
+    `given` (name or path as it was asked for), `sha256` (content of the images, ids and labels), `sources`
+    (SHA-256 of the source of each, in newer cards), `images`, `lesions` and `split` (SHA-256 of a split file, or "hash
+    of the lesion"). `recipe` holds every setting, `code` the version and commit, `environment` the machine and its
+    packages. `bundles` maps `chosen` and `bundle` to their SHA-256, `figures` what they reached on validation. Times
+    are ISO 8601 in UTC, `seconds` the time spent, resumed parts too.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

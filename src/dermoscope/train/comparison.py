@@ -76,7 +76,7 @@ def compare(folders: Sequence[Path], elsewhere: CaseSet | None = None, progress:
         raise InputError("comparing takes two runs or more; `dermoscope runs list` shows what there is")
     cards = [runs.read_run(folder) for folder in folders]
     names = dict.fromkeys(n for card in cards[1:] for n in runs.differences(cards[0], card))
-    flat = [{**runs.settings_of(c), "data": c.data.get("sha256"), "split": c.data.get("split")} for c in cards]
+    flat = [runs.compared(card) for card in cards]
     settings: dict[str, list[Any]] = {n: [f.get(n) for f in flat] for n in names}
     settings |= {name: values for name, values in _provenance(cards).items() if len(set(values)) > 1}
     estimates = [{n: f.get(n) for f in card.figures for n in f.estimates} for card in cards]

@@ -233,6 +233,7 @@ def _card_of(job: Job, parts: Parts, progress: Progress | None) -> RunCard:
         "name": job.data_use.get("name", "unnamed"),
         "given": job.data_use.get("given", ""),
         "sha256": data_hash(known),
+        "sources": sources_hash(known),
         "images": len(known),
         "lesions": len(set(known.groups)),
         "split": _split_of(job),
@@ -258,7 +259,11 @@ def _card_of(job: Job, parts: Parts, progress: Progress | None) -> RunCard:
 
 
 def data_hash(cases: CaseSet) -> str:
-    """SHA-256 over ids, labels, lesions, patients and the content of every file of the cases, whatever their order."""
+    """SHA-256 over ids, labels, lesions, patients, the content of every file, and what the source of each can hold.
+
+    The order of the cases does not matter. Sources themselves are hashed by `sources_hash`: this hash is older than
+    their part in the training, and runs that began with it must still be known again.
+    """
     files = digests([path for c in cases for path in (c.path, *c.copies) if path is not None])
     lines, at = [], 0
     for c in cases:
@@ -268,6 +273,12 @@ def data_hash(cases: CaseSet) -> str:
         lines.append(f"{c.image_id}\t{c.diagnosis}\t{c.lesion_id}\t{c.patient_id}\t{content}{limits}")
         at += count
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def sources_hash(cases: CaseSet) -> str:
+    """SHA-256 over the source of every case: it decides which copy of an image is drawn how often."""
+    lines = sorted(f"{c.image_id}\t{c.source or ''}" for c in cases)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _finished(job: Job, before: RunCard) -> Bundle | None:

@@ -206,17 +206,19 @@ def recorded(diary: Diary, listener: Listener | None = None) -> Iterator[None]:
             heard.end(diary.card)
 
 
+_SOURCES = "data.sources"
+_DATA = {"data": "sha256", _SOURCES: "sources", "split": "split", "start": "start"}
+"""What two runs must share besides the recipe: name -> key in `RunCard.data`."""
+
+
 def differences(a: RunCard, b: RunCard) -> dict[str, tuple[Any, Any]]:
     """Settings and data in which two runs differ: name -> (of a, of b)."""
-    ours = {**_flat(a.recipe), "data": a.data.get("sha256"), "split": a.data.get("split"), "start": a.data.get("start")}
-    theirs = {
-        **_flat(b.recipe),
-        "data": b.data.get("sha256"),
-        "split": b.data.get("split"),
-        "start": b.data.get("start"),
-    }
+    ours, theirs = compared(a), compared(b)
     names = dict.fromkeys([*ours, *theirs])
-    return {n: (ours.get(n), theirs.get(n)) for n in names if ours.get(n) != theirs.get(n)}
+    found = {n: (ours.get(n), theirs.get(n)) for n in names if ours.get(n) != theirs.get(n)}
+    if None in found.get(_SOURCES, ()):  # a card from before they were noted may be of the same
+        del found[_SOURCES]
+    return found
 
 
 def _brief(value: Any) -> str:
@@ -226,6 +228,11 @@ def _brief(value: Any) -> str:
 def settings_of(card: RunCard) -> dict[str, Any]:
     """The recipe's settings under flat names, as `--set` takes them."""
     return _flat(card.recipe)
+
+
+def compared(card: RunCard) -> dict[str, Any]:
+    """`settings_of`, and under further names what the data were."""
+    return {**_flat(card.recipe), **{name: card.data.get(key) for name, key in _DATA.items()}}
 
 
 def _flat(settings: dict[str, Any], before: str = "") -> dict[str, Any]:
