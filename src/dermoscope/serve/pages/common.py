@@ -16,6 +16,7 @@ from dermoscope.report.html import printable
 from dermoscope.serve.accounts import LANGUAGES, Language, Person, language_of
 from dermoscope.serve.site import Site
 from dermoscope.serve.texts import Texts
+from dermoscope.serve.wording import notice as notice
 
 THEMES = ("auto", "light", "dark")
 VERSION_HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "same-origin"}
@@ -47,12 +48,6 @@ def page(
         )
     )
     return HTMLResponse(text, status, VERSION_HEADERS)
-
-
-def notice(site: Site | None, t: Texts) -> str:
-    """What the site says of itself wherever something is decided: as set, else the text of the catalogue."""
-    own = site.notice.get(t.language, "") if site else ""
-    return own or t("site.notice")
 
 
 def back(request: Request) -> str:
