@@ -113,3 +113,18 @@ def test_every_study_of_the_registry_is_there() -> None:
         assert f"{{{study.paper.key}," in study.paper.bibtex
     with pytest.raises(InputError, match="no study 'x'; there are"):
         find("x")
+
+
+@pytest.mark.parametrize(
+    ("study", "setting", "takes"),
+    [
+        ("steppan2021", "views", "backbones, seeds, folds, member_views, preprocessing, pretrained, size"),
+        ("steppan2021", "backbone", "backbones, seeds"),
+        ("preprocessing", "preprocessing", "backbone, balance, seed, pretrained"),
+        ("ood", "ema", "backbone, balance, seed, preprocessing, pretrained"),
+    ],
+)
+def test_a_setting_that_changes_nothing_is_refused(study: str, setting: str, takes: str) -> None:
+    text = {"views": "2", "backbone": "resnet18", "preprocessing": "shave", "ema": "0.5"}[setting]
+    with pytest.raises(InputError, match=f"--set {setting} changes nothing in this study; it takes {takes}"):
+        find(study).plan(Asked(data="/nowhere", settings={"rate": "0.1", setting: text}))

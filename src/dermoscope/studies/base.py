@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from dermoscope.core.claim import Claim
+from dermoscope.core.errors import InputError, some
 from dermoscope.core.study import Row
 from dermoscope.data.store import write_file
 from dermoscope.studies.consistency import FigureSet
@@ -42,6 +43,18 @@ class Asked:
     full: bool = False
     bundle: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
+
+
+HEAD_SETTINGS = ("pretrained", "size", "phases", "rate", "weight_decay", "batch", "dropout", "label_smoothing")
+"""Settings of a recipe by which a linear head on frozen features is fitted, whatever the study."""
+
+
+def check_used(settings: Mapping[str, str], *used: str) -> None:
+    """Raise InputError for a setting that changes nothing in a study: beside `HEAD_SETTINGS` those of `used` do."""
+    takes = (*used, *HEAD_SETTINGS)
+    idle = [key for key in settings if key not in takes]
+    if idle:
+        raise InputError(f"--set {some(idle)} changes nothing in this study; it takes {some(takes, 40)}")
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from dermoscope.evaluate.intervals import rate
 from dermoscope.evaluate.resampling import cluster
 from dermoscope.evaluate.subgroups import stratified_auc
 from dermoscope.refine.ood import energy, fit_limit, fit_ood
-from dermoscope.studies.base import Asked, Context, Paper, Plan, Study
+from dermoscope.studies.base import Asked, Context, Paper, Plan, Study, check_used
 from dermoscope.studies.material import Material, embedded, fitted, material, quick
 from dermoscope.studies.pictures import KINDS, drawn
 
@@ -64,8 +64,10 @@ class Data:
 
 def plan(asked: Asked) -> Plan:
     """Recipe and cases of the study."""
+    recipe = quick(asked.settings)
+    check_used(asked.settings, "backbone", "balance", "seed", "preprocessing")
     cases = material(asked)
-    settings = {**quick(asked.settings).as_dict(), "dimensions": DIMENSIONS, "share": SHARE, "drawn": OF_A_KIND}
+    settings = {**recipe.as_dict(), "dimensions": DIMENSIONS, "share": SHARE, "drawn": OF_A_KIND}
     return Plan(settings, cases.told(), cases)
 
 

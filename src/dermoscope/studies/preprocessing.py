@@ -21,7 +21,7 @@ from dermoscope.core.taxonomy import ISIC2019, ISIC2019_TO_ISIC2018
 from dermoscope.core.truth import Truth
 from dermoscope.evaluate.intervals import holm
 from dermoscope.evaluate.repeats import Resampled, resampled
-from dermoscope.studies.base import Asked, Context, Plan, Study
+from dermoscope.studies.base import Asked, Context, Plan, Study, check_used
 from dermoscope.studies.material import Material, embedded, fitted, material, quick
 from dermoscope.studies.steppan2021 import PAPER
 
@@ -47,14 +47,16 @@ HERE = ("balanced_accuracy", "macro_average.auc", "MEL.auc")
 THERE = ("MEL.auc",)
 
 NOTE = (
-    "frozen ImageNet features of tf_efficientnet_lite0 at {size} px, linear head, mean of {seeds} seeds; whole-field "
+    "frozen ImageNet features of {backbone} at {size} px, linear head, mean of {seeds} seeds; whole-field "
     "copies, one image per lesion, at most 900 training lesions of a diagnosis; {changed} of {n} pictures changed"
 )
 
 
 def plan(asked: Asked) -> Plan:
     """Recipe, variants and cases of the study."""
-    recipe, cases = quick(asked.settings), material(asked)
+    recipe = quick(asked.settings)
+    check_used(asked.settings, "backbone", "balance", "seed")
+    cases = material(asked)
     settings = {**recipe.as_dict(), "variants": list(VARIANTS), "seeds": SEEDS}
     return Plan(settings, cases.told(), cases)
 
@@ -70,7 +72,7 @@ def run(context: Context) -> tuple[Row, ...]:
         found.append((variant, changed, _figures(context, own, cases, features)))
         context.told("steps", done, len(VARIANTS))
     differences = _differences(plain, found, cases)
-    note = NOTE.format(size=recipe.size, seeds=SEEDS, changed="{changed}", n=len(cases.paths))
+    note = NOTE.format(backbone=recipe.backbone, size=recipe.size, seeds=SEEDS, changed="{changed}", n=len(cases.paths))
     rows = [_row("none", "no step", _estimates(plain, cases), note.format(changed=0))]
     for (variant, changed, figures), paired in zip(found, differences, strict=True):
         rows.append(
