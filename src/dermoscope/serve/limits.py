@@ -1,0 +1,37 @@
+"""How many bytes a request may have, counted while they come: a header may lie, or not be there."""
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MOST_BODY = 1_000_000_000
+"""Bytes of a request with files at most: a hundred photographs of ten megabytes."""
+MOST_WORDS = 1_000_000
+"""Bytes of any other request at most."""
+
+
+class BodyLimit:
+    """ASGI middleware: reading more of a body than is taken raises HTTPException 413 where it is read."""
+
+    def __init__(self, app: ASGIApp, most: int = MOST_BODY, most_words: int = MOST_WORDS) -> None:
+        self.app, self.most, self.most_words = app, most, most_words
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = {name.lower(): value for name, value in scope["headers"]}
+        files = headers.get(b"content-type", b"").lower().startswith(b"multipart/")
+        most = self.most if files else self.most_words
+        announced = headers.get(b"content-length", b"0")
+        seen = int(announced) if announced.isdigit() and len(announced) < 19 else most + 1
+        seen = seen if seen > most else 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = {"type": "http.request"} if seen > most else await receive()
+            seen += len(message.get("body", b""))
+            if message["type"] == "http.request" and seen > most:
+                raise HTTPException(413, f"a request of this kind has at most {most:,} bytes; send less at a time")
+            return message
+
+        await self.app(scope, counted, send)
