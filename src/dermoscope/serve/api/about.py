@@ -1,0 +1,214 @@
+"""What machines ask of the service itself: whether it lives, whether it is ready, which model it serves."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from dermoscope import __version__
+from dermoscope.core.card import Card
+from dermoscope.core.errors import DermoscopeError, NotFoundError
+from dermoscope.predict.bundle import Bundle
+from dermoscope.serve.api.frame import routes
+from dermoscope.serve.api.problems import KINDS, PLACE, Problem, documented, example
+from dermoscope.serve.api.schemas import shown
+from dermoscope.serve.depends import Asking, Serving
+from dermoscope.serve.desk import Service
+
+root = APIRouter(tags=["about"], generate_unique_id_function=lambda route: route.name)
+router, _ = routes("about", "")
+tag = {"name": "about", "description": "The service itself, the model that it serves, and the kinds of problems."}
+
+_MODEL = {
+    "name": "default",
+    "sha256": "3f1c…",
+    "taxonomy": "isic2018",
+    "diagnoses": {"MEL": "melanoma", "NV": "melanocytic nevus"},
+    "input_px": 224,
+    "views": 4,
+    "members": 1,
+    "default_prior": "uniform",
+    "calibration_prior": {"MEL": 0.111, "NV": 0.67},
+    "decision": {"codes": ["MEL", "BCC", "AKIEC"], "refer_at": 0.12, "sensitivity": 0.95},
+    "licence": "CC-BY-NC-4.0",
+    "card": {"name": "default", "summary": "…", "licence": "CC-BY-NC-4.0", "intended_use": "Research."},
+}
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    model_config = shown({"status": "ok", "version": "0.1.0"})
+
+    status: Literal["ok"]
+    version: str
+
+
+class Ready(BaseModel):
+    """Whether the service can do its work, part by part: `ok`, or what is wrong."""
+
+    model_config = shown(
+        {"ready": True, "checks": {"bundle": "ok", "database": "ok", "folder": "ok"}, "waiting": 0, "busy": 0}
+    )
+
+    ready: bool
+    checks: dict[str, str]
+    waiting: int = Field(description="Images that wait for the network.")
+    busy: int = Field(description="Images in it.")
+
+
+class ModelOut(BaseModel):
+    """The model that is served: what it knows, how it decides, and its card."""
+
+    model_config = shown(_MODEL)
+
+    name: str
+    sha256: str
+    taxonomy: str
+    diagnoses: dict[str, str]
+    input_px: int = Field(description="Side of the largest input square.")
+    views: int = Field(description="Framings of an image whose mean is the answer.")
+    members: int = Field(description="Networks.")
+    default_prior: str
+    calibration_prior: dict[str, float]
+    decision: dict[str, Any]
+    licence: str
+    card: dict[str, Any]
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> "ModelOut":
+        """A bundle as the API tells it."""
+        manifest, card = bundle.manifest, bundle.card
+        prior = bundle.prior("calibration")
+        return cls(
+            name=manifest.name,
+            sha256=bundle.sha256,
+            taxonomy=manifest.taxonomy,
+            diagnoses={d.code: d.name for d in bundle.taxonomy.diagnoses},
+            input_px=manifest.size,
+            views=len(manifest.views),
+            members=len(bundle.members),
+            default_prior=manifest.default_prior,
+            calibration_prior=dict(zip(prior.taxonomy.codes, map(float, prior.values), strict=True)),
+            decision=manifest.decision,
+            licence=card.licence,
+            card=Card.model_dump(card, mode="json"),
+        )
+
+
+class Models(BaseModel):
+    """The models that are served."""
+
+    model_config = shown({"models": [_MODEL]})
+
+    models: list[ModelOut]
+
+
+class ProblemKind(BaseModel):
+    """A kind of problem, what to do, and how it looks."""
+
+    model_config = shown(
+        {
+            "type": f"{PLACE}/not-found",
+            "title": "There is nothing at this address",
+            "status": 404,
+            "remedy": "Look for it in the list one address up.",
+            "example": example(404),
+        }
+    )
+
+    type: str
+    title: str
+    status: int
+    remedy: str
+    example: Problem
+
+
+class ProblemKinds(BaseModel):
+    """Every kind of problem."""
+
+    model_config = shown({"problems": []})
+
+    problems: list[ProblemKind]
+
+
+@root.get("/health", response_model=Health)
+def health() -> Health:
+    """Whether the process lives. Needs no code."""
+    return Health(status="ok", version=__version__)
+
+
+@root.get("/ready", response_model=Ready, responses={503: {"description": "Not ready.", "model": Ready}})
+def ready(service: Serving) -> Response:
+    """Whether bundle, database and folder are there to be used; 503 where one of them is not. Needs no code."""
+    parts = {"bundle": _bundle, "database": _database, "folder": _folder}
+    checks = {name: _checked(check, service) for name, check in parts.items()}
+    fine, load = all(state == "ok" for state in checks.values()), service.engine.load
+    found = Ready(ready=fine, checks=checks, waiting=load.waiting, busy=load.busy)
+    return JSONResponse(found.model_dump(), 200 if fine else 503)
+
+
+@root.get("/model-info", response_model=ModelOut)
+def model_info(service: Serving) -> ModelOut:
+    """The model that is served, with its card. Needs no code."""
+    return ModelOut.of(service.engine.predictor.bundle)
+
+
+@router.get("/models", response_model=Models)
+def models(service: Serving, _: Asking) -> Models:
+    """The models that are served: one."""
+    return Models(models=[ModelOut.of(service.engine.predictor.bundle)])
+
+
+@router.get("/problems", response_model=ProblemKinds)
+def problems() -> ProblemKinds:
+    """Every kind of problem that the API answers with."""
+    return ProblemKinds(problems=[_kind(kind.name) for kind in KINDS])
+
+
+@router.get("/problems/{name}", response_model=ProblemKind, responses=documented(404))
+def problem(name: Annotated[str, Path(max_length=40, examples=["not-found"])]) -> ProblemKind:
+    """One kind of problem: what `type` of a problem leads to."""
+    return _kind(name)
+
+
+def _kind(name: str) -> ProblemKind:
+    for kind in KINDS:
+        if kind.name == name:
+            return ProblemKind(
+                type=f"{PLACE}/{name}",
+                title=kind.title,
+                status=kind.status,
+                remedy=kind.remedy,
+                example=Problem(**example(kind.status)),
+            )
+    raise NotFoundError(f"there is no problem of that name; there are {', '.join(kind.name for kind in KINDS)}")
+
+
+def _checked(check: Callable[[Service], None], service: Service) -> str:
+    try:
+        check(service)
+    except (DermoscopeError, SQLAlchemyError, OSError) as error:
+        return f"{type(error).__name__}: it cannot be used; the service's log says more"
+    return "ok"
+
+
+def _bundle(service: Service) -> None:
+    service.engine.predictor.bundle.check_served()
+
+
+def _database(service: Service) -> None:
+    with service.store.read() as session:
+        session.execute(text("SELECT 1"))
+
+
+def _folder(service: Service) -> None:
+    handle, name = tempfile.mkstemp(prefix=".ready-", dir=service.options.folder)
+    os.close(handle)
+    os.unlink(name)  # noqa: PTH108 - the very file that was made

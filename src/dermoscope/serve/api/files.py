@@ -1,0 +1,139 @@
+"""Files of a multipart request: counted, measured, named, cleaned."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from fastapi import File, UploadFile
+from pydantic import BeforeValidator
+
+from dermoscope.core.errors import ImageError
+from dermoscope.serve.api.problems import Fault, RefusedError, clean
+from dermoscope.serve.options import MOST_FILES, MOST_UPLOAD
+from dermoscope.serve.uploads import Upload, shown_name
+from dermoscope.serve.uploads import clean as cleaned
+
+
+def _without_empty(sent: Any) -> Any:
+    """An empty field of a form is no file; text in its place is told as what it is."""
+    if not isinstance(sent, list):
+        return sent
+    if any(isinstance(one, str) and one for one in sent):
+        raise ValueError("text where a file belongs; send each image as a file, with a name")
+    return [one for one in sent if not isinstance(one, str)]
+
+
+Files = Annotated[
+    list[UploadFile],
+    BeforeValidator(_without_empty),
+    File(
+        description=f"Images: JPEG, PNG, TIFF, BMP, GIF or WebP; 1 to {MOST_FILES} of them, at most "
+        f"{MOST_UPLOAD:,} bytes each."
+    ),
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """One file as it came: its place from 1, its name, and the name that tells it from the others."""
+
+    position: int
+    file: str
+    image: str
+    upload: UploadFile
+
+    def read(self) -> bytes:
+        """Its bytes."""
+        self.upload.file.seek(0)
+        return self.upload.file.read()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A file that is not taken, and why; `large` where it was not looked at for its size."""
+
+    position: int
+    file: str
+    image: str
+    detail: str
+    large: bool = False
+
+
+def given(files: Sequence[UploadFile]) -> list[Given]:
+    """The files that were sent; a form's empty field is none.
+
+    `image` is the name without extension. Where that stands before already, `-2`, `-3` and so on follow it.
+    Raises RefusedError for no file, or for too many.
+    """
+    sent = [file for file in files if file.filename or file.size]
+    if not sent:
+        raise RefusedError("no file was sent; send images in the field `files`")
+    if len(sent) > MOST_FILES:
+        raise RefusedError(f"{len(sent)} files; at most {MOST_FILES} are taken at once", status=413)
+    names = [_name(file.filename or "", position) for position, file in enumerate(sent, start=1)]
+    images = unique([PurePosixPath(name).stem for name in names])
+    return [Given(k, n, i, f) for k, (n, i, f) in enumerate(zip(names, images, sent, strict=True), start=1)]
+
+
+def unique(names: Sequence[str]) -> list[str]:
+    """Each name once: `a`, `a-2`, `a-3`; a number that another file has by itself is passed over.
+
+    >>> unique(["a", "a", "a-2", "a"])
+    ['a', 'a-3', 'a-2', 'a-4']
+    """
+    taken, found = set(names), []
+    seen: set[str] = set()
+    for name in names:
+        called, number = name, 1
+        while called in seen or (number > 1 and called in taken):
+            number += 1
+            called = f"{name}-{number}"
+        seen.add(called)
+        found.append(called)
+    return found
+
+
+def pictures(files: Sequence[Given]) -> tuple[list[tuple[Given, Upload]], list[Refused]]:
+    """The files that are images, without what does not belong to the picture, and those that are not taken.
+
+    Raises RefusedError, with a line for each file, where none is an image.
+    """
+    good: list[tuple[Given, Upload]] = []
+    bad: list[Refused] = []
+    for one in files:
+        refused = oversize(one)
+        if refused is None:
+            try:
+                good.append((one, cleaned(one.read(), one.file)))
+            except ImageError as error:
+                refused = Refused(one.position, one.file, one.image, clean(str(error)))
+        if refused is not None:
+            bad.append(refused)
+    if not good:
+        raise none_readable(bad)
+    return good, bad
+
+
+def oversize(one: Given) -> Refused | None:
+    """Why a file is not even looked at, or None."""
+    size = one.upload.size or 0
+    if size <= MOST_UPLOAD:
+        return None
+    detail = f"{one.file}: {size:,} bytes; at most {MOST_UPLOAD:,} are taken"
+    return Refused(one.position, one.file, one.image, detail, large=True)
+
+
+def none_readable(bad: Sequence[Refused]) -> RefusedError:
+    """What a request is told whose files are all refused."""
+    faults = [Fault(where=one.file, what=one.detail) for one in bad]
+    status = 413 if all(one.large for one in bad) else 422
+    if len(bad) == 1:
+        return RefusedError(bad[0].detail, faults, status)
+    return RefusedError(f"none of the {len(bad)} files can be taken; `errors` says why", faults, status)
+
+
+def _name(sent: str, position: int) -> str:
+    """A file's name, fit to be told and to name a result."""
+    name = shown_name(sent) if sent else ""
+    return name if name.strip(".") else f"image-{position}"

@@ -1,0 +1,56 @@
+"""What every router of the API has in common: who asks, which problems are documented, and how a file is sent."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Response, Security
+from fastapi.security import HTTPBearer
+
+from dermoscope.serve.api.problems import documented
+
+_BEARER = HTTPBearer(
+    scheme_name="code",
+    description="The code of a role, as `dermoscope serve` prints it. Not needed where the service is reached from its "
+    "own machine only.",
+    auto_error=False,
+)
+
+
+def _asks(
+    x_reader: Annotated[
+        str | None,
+        Header(
+            description="The reader's code name, which stands in every record; `api` where it is not given.",
+            max_length=79,
+            pattern=r"^[A-Za-z0-9_][A-Za-z0-9_ .@+-]*$",
+            examples=["R1"],
+        ),
+    ] = None,
+) -> None:
+    """The header is read by `depends.person_of`; here it is described and checked."""
+
+
+def routes(tag: str, description: str) -> tuple[APIRouter, dict[str, str]]:
+    """A router of addresses that somebody asks, and its tag with a description."""
+    router = APIRouter(
+        tags=[tag],
+        generate_unique_id_function=lambda route: route.name,
+        dependencies=[Security(_BEARER), Security(_asks)],
+        responses=documented(400, 401, 403, 422),
+    )
+    return router, {"name": tag, "description": description}
+
+
+def file_content(*media: str, text: str | None = None) -> dict[int | str, dict[str, Any]]:
+    """What OpenAPI says of a route that sends a file; `text` is an example of one that can be read."""
+    schema = {"type": "string", "format": "binary"} if text is None else {"type": "string"}
+    shown = {"schema": schema, "example": "(bytes)" if text is None else text}
+    return {200: {"description": "The file.", "content": dict.fromkeys(media, shown)}}
+
+
+def file_response(data: bytes, media: str, *, name: str | None = None, keep: bool = False) -> Response:
+    """Bytes that are shown, or saved under a name; `keep` for what an address never changes."""
+    headers: Mapping[str, str] = {"Cache-Control": "private, max-age=31536000, immutable" if keep else "no-store"}
+    if name is not None:
+        headers = {**headers, "Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(data, media_type=media, headers=dict(headers))
