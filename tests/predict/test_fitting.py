@@ -84,10 +84,14 @@ def test_a_bundle_from_before_the_floor_is_read_and_served(bundle: Bundle, image
     assert all(r.answer.kind in ("refer", "low_concern", "cannot_assess") for r in results)
 
 
-def test_an_operating_point_without_its_lesions_is_refused(bundle: Bundle, tmp_path: Path) -> None:
-    arrays = {name: array for name, array in bundle.arrays.items() if name != "decision_probabilities"}
-    save(replace(bundle, arrays=arrays), tmp_path / "half")
-    with pytest.raises(BundleError, match="the lesions that it was measured on are missing"):
+def test_what_the_decision_was_measured_on_must_fit(bundle: Bundle, tmp_path: Path) -> None:
+    short = {**bundle.arrays, "decision_labels": bundle.arrays["decision_labels"][1:]}
+    save(replace(bundle, arrays=short), tmp_path / "short")
+    with pytest.raises(BundleError, match=r"probabilities, \d+ labels and \d+ marks of what was assessed"):
+        load(tmp_path / "short")
+    decision = {**bundle.manifest.decision, "operating_point": {"answered": {"value": 1.0}}}
+    save(replace(bundle, manifest=bundle.manifest.model_copy(update={"decision": decision})), tmp_path / "half")
+    with pytest.raises(BundleError, match="do not fit together"):
         load(tmp_path / "half")
 
 

@@ -6,7 +6,7 @@ from dermoscope.core.card import Card, DataUse, Figures
 from dermoscope.core.errors import InputError
 from dermoscope.core.estimate import Estimate
 from dermoscope.report.blocks import comparison, lowest_melanoma_auc, rewrite
-from dermoscope.report.card import as_markdown, as_text
+from dermoscope.report.card import as_markdown, as_text, decision_tables
 
 
 def figures(**estimates: Estimate) -> Figures:
@@ -55,6 +55,29 @@ def test_a_card_says_what_a_user_must_know(render):
         assert needed in text
     assert "not measurable" in text
     assert "scored 3 time(s)" in text
+
+
+def answers() -> Figures:
+    rate = Estimate(0.9, 0.8, 0.95, "wilson", "lesion", 97)
+    names = [
+        f"{kind}sensitivity{how}"
+        for kind in ("melanoma_", "malignant_", "")
+        for how in ("", "_abstained_missed", "_answered")
+    ]
+    names += ["specificity", "specificity_answered", "answered", "MEL.refer", "MEL.low_concern", "MEL.cannot_assess"]
+    return figures(**{f"decision.{name}": rate for name in names})
+
+
+def test_answers_stand_in_tables_of_their_own():
+    lines = decision_tables(answers())
+    assert lines[2] == "| melanomas referred | " + "0.900 [0.800, 0.950] | " * 3 + "97 |"
+    assert lines[5] == "| benign of low concern | 0.900 [0.800, 0.950] | – | 0.900 [0.800, 0.950] | 97 |"
+    assert lines[-1] == "| MEL | " + "0.900 [0.800, 0.950] | " * 3 + "97 |"
+    assert len({line.count("|") for line in lines if line}) == 1
+    text = as_markdown(card().model_copy(update={"figures": (answers(),), "operating_point": answers()}), "abc")
+    assert text.count("| melanomas referred |") == 2
+    assert "decision." not in text
+    assert decision_tables(figures()) == []
 
 
 def test_the_lowest_melanoma_auc_is_shown_and_unmeasured_ones_do_not_win():

@@ -10,7 +10,7 @@ from dermoscope.core.truth import Truth
 from dermoscope.data.files import read_scores, read_truth
 from dermoscope.data.readers import read_cases
 from dermoscope.evaluate.score import evaluate
-from dermoscope.studies.headline import Split, figures_of, headline_cases, log_scoring, measure
+from dermoscope.studies.headline import Split, figures_of, headline_cases, measure
 
 
 @pytest.fixture(scope="module")
@@ -58,16 +58,10 @@ def test_abstentions_count_as_referred_or_as_missed(predictor, split):
     assert figures["decision.answered"].value == 0.0
     assert figures["decision.sensitivity"].value == 1.0
     assert figures["decision.sensitivity_abstained_missed"].value == 0.0
-
-
-def test_scorings_are_appended_and_counted(tmp_path):
-    log = tmp_path / "scorings.csv"
-    assert log_scoring(log, "aaaa", "test", "first look") == 1
-    assert log_scoring(log, "aaaa", "isic2017", "first look") == 1
-    assert log_scoring(log, "bbbb", "test", "a reason, with a comma") == 2
-    lines = log.read_text().splitlines()
-    assert lines[0] == "date,bundle,split,reason"
-    assert lines[-1].endswith('bbbb,test,"a reason, with a comma"')
+    assert figures["decision.sensitivity_answered"].method == (
+        "not measurable: no malignant or premalignant case with an answer"
+    )
+    assert figures["decision.MEL.cannot_assess"].value == 1.0
 
 
 def test_the_card_holds_the_estimates_unchanged(found, split):

@@ -142,6 +142,7 @@ def publish(name: Name) -> None:
     from dermoscope.studies.registry import find
     from dermoscope.studies.results import publish as published
     from dermoscope.studies.results import results_of
+    from dermoscope.studies.scorings import recount
 
     root, found = Path.cwd(), results_of(name)
     if not (root / "docs" / "adr").is_dir():
@@ -149,6 +150,8 @@ def publish(name: Name) -> None:
     if found is None:
         raise InputError(f"study {name} has no results yet; measure it with `dermoscope study run {name}`")
     print("written:", *published(root, find(name), found))
+    if not recount(root):
+        print("docs/figures.json is of another bundle than the bundled one: `make figures`")
 
 
 def _tell(verdicts: list[dict[str, Any]]) -> None:

@@ -1,14 +1,17 @@
 """What stands between a bundle's logits and an answer, fitted on cases that were never trained on."""
 
-from collections.abc import Callable
+import datetime
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from dermoscope.core.card import Figures
 from dermoscope.core.cases import CaseSet
 from dermoscope.core.errors import InputError
+from dermoscope.core.estimate import Estimate
 from dermoscope.core.prediction import Prediction
 from dermoscope.core.probabilities import Prior, Probabilities
 from dermoscope.core.taxonomy import Taxonomy
@@ -90,7 +93,9 @@ def _decided(bundle: Bundle, prediction: Prediction, labels: Int[np.ndarray, " c
         bundle,
         manifest=bundle.manifest.model_copy(update={"decision": decision}),
         arrays={**bundle.arrays, **{f"decision_{name}": array for name, array in rows.items()}},
-        card=bundle.card.model_copy(update={"decision": _rule(draft.decision, sample)}),
+        card=bundle.card.model_copy(
+            update={"decision": _rule(draft.decision, sample), "operating_point": _told(point)}
+        ),
     )
 
 
@@ -165,6 +170,16 @@ def _rule(rule: DecisionRule, sample: Sample) -> str:
         f"melanomas there, so that a further one like them is referred with a probability of {MELANOMA_FLOOR:.0%}); or "
         "when one of them is the most probable diagnosis under the prior shown. Cannot assess: what the intake says "
         f"was not in the training; a picture that is {blocking}; what is stranger than every image of that role."
+    )
+
+
+def _told(point: Mapping[str, Estimate]) -> Figures:
+    return Figures(
+        title="Operating point",
+        split="the role calibration, on which both thresholds were chosen, as it is served by default",
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        scorings=0,
+        estimates={f"decision.{name}": e.as_dict() for name, e in point.items()},
     )
 
 

@@ -25,6 +25,9 @@ ROWS: Mapping[str, str] = {
     "calibration:ece_if_perfect": "ECE that a perfect model would show ²",
     "decision.answered": "answered (the rest: cannot assess)",
     "decision.melanoma_sensitivity": "melanomas referred ³",
+    "decision.melanoma_sensitivity_abstained_missed": "melanomas referred, an abstention counts as missed",
+    "decision.melanoma_sensitivity_answered": "melanomas referred, abstentions left out",
+    "decision.malignant_sensitivity": "malignant referred ³",
     "decision.sensitivity": "malignant or premalignant referred ³",
     "decision.specificity": "benign of low concern ³",
 }
@@ -58,7 +61,8 @@ def comparison(splits: Sequence[Figures], sha256: str) -> str:
         "¹ Of the AUC against all other lesions, against histologically confirmed nevi only, and with lesions compared "
         f"only within their source. Lowest for {which}. All three stand in the model card.",
         "² Under the calibration prior; rows without ² under the bundle's default, every diagnosis equally common.",
-        "³ As served under the default prior, by the stored rule; an image that cannot be assessed counts as referred.",
+        "³ As served under the default prior, by the stored rule without a site of its own; an image that cannot be "
+        "assessed counts as referred.",
         "",
         "Intervals: 95 %, bootstrap stratified by diagnosis, clustered by the unit; Wilson for rates. Patient ids are "
         "missing in these data, so intervals are optimistic. Scorings of each test split so far: "

@@ -6,11 +6,9 @@ model that learnt from its training role is scored on its test role, and the fig
 seen comes from a twin that was trained without it, on all of ISIC 2017.
 """
 
-import csv
 import datetime
-import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,22 +18,21 @@ from dermoscope.core.card import Figures
 from dermoscope.core.cases import CaseSet
 from dermoscope.core.errors import InputError
 from dermoscope.core.estimate import Estimate
+from dermoscope.core.prediction import AnswerKind
 from dermoscope.core.taxonomy import ISIC2019_TO_ISIC2018
 from dermoscope.core.truth import Truth
 from dermoscope.data.catalog import find, load
 from dermoscope.data.files import write_scores, write_truth
 from dermoscope.data.splits import Role, sharpest_per_lesion, with_role
-from dermoscope.data.store import write_file
 from dermoscope.evaluate.intervals import rate
 from dermoscope.evaluate.repeats import resampled
 from dermoscope.evaluate.resampling import RESAMPLES, clusters_of
 from dermoscope.evaluate.score import evaluate
 from dermoscope.evaluate.subgroups import melanoma_aucs
-from dermoscope.predict import bundle as bundles
 from dermoscope.predict.bundle import Bundle
 from dermoscope.predict.predictor import Predictor
-from dermoscope.report.blocks import comparison, rewrite
-from dermoscope.report.card import as_markdown
+from dermoscope.refine.operating import masks
+from dermoscope.studies.scorings import log_of, log_scoring, publish_figures
 
 Progress = Callable[[int, int], None]
 
@@ -72,7 +69,7 @@ def measure(
 
     Keys without prefix are under the bundle's default prior; `calibration:` marks those under the calibration prior,
     `isic2018:` the seven diagnoses of ISIC 2018, `held:` those alone that the split holds where it does not hold all,
-    `decision.` the answers as served.
+    `decision.` the answers as served without a site of their own, named as in `refine.operating.masks`.
     """
     prediction = predictor.predict(split.cases, progress=progress)
     served = predictor.refine(prediction)
@@ -98,32 +95,17 @@ def measure(
     return found | _decisions(predictor, split.cases, [r.answer.kind for r in predictor.results(prediction)], truth)
 
 
-def _decisions(predictor: Predictor, cases: CaseSet, answers: list[str], truth: Truth) -> dict[str, Estimate]:
-    kinds = np.array(answers)
-    codes = predictor.bundle.decision.codes
-    suspicious = np.array([c.diagnosis in codes for c in cases])
-    melanoma = np.array([c.diagnosis == "MEL" for c in cases])
-    everyone = np.ones(len(cases), bool)
+def _decisions(predictor: Predictor, cases: CaseSet, answers: list[AnswerKind], truth: Truth) -> dict[str, Estimate]:
     clusters, weights = clusters_of(truth), np.ones(len(cases))
-    answered = kinds != "cannot_assess"
-    referred = kinds == "refer"
-    return {
-        "decision.answered": rate(answered, everyone, weights, clusters),
-        "decision.sensitivity": rate(referred | ~answered, suspicious, weights, clusters),
-        "decision.sensitivity_abstained_missed": rate(referred, suspicious, weights, clusters),
-        "decision.melanoma_sensitivity": rate(referred | ~answered, melanoma, weights, clusters),
-        "decision.specificity": rate(kinds == "low_concern", ~suspicious, weights, clusters),
-    }
-
-
-def log_scoring(path: Path, bundle: str, split: str, reason: str) -> int:
-    """Append one scoring of a role to the log (date, bundle, split, reason); returns how many this split has now."""
-    rows = list(csv.reader(path.read_text().splitlines())) if path.exists() else [["date", "bundle", "split", "reason"]]
-    rows.append([datetime.datetime.now(datetime.UTC).date().isoformat(), bundle, split, reason])
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_file(path, text.getvalue().encode())
-    return sum(row[2] == split for row in rows)
+    held = {code for code, n in cases.counts().items() if n}
+    found = {}
+    for name, (hits, among, what) in masks(answers, cases.labels, predictor.taxonomy).items():
+        if "." in name and name.split(".")[0] not in held:
+            continue
+        measured = among.any()
+        missing = Estimate.not_measurable(f"no {what}", clusters.unit, 0)
+        found[f"decision.{name}"] = rate(hits, among, weights, clusters) if measured else missing
+    return found
 
 
 def figures_of(found: Mapping[str, Estimate], split: Split, scorings: int) -> Figures:
@@ -210,7 +192,7 @@ def run(root: Path, reason: str, twins: Twins, progress: Callable[[str], Progres
         estimates = measure(by, split, out=root / "out" / "figures", progress=progress(split.title))
         scorings = 0
         if split.name != "validation":
-            scorings = log_scoring(root / "docs" / "test-scorings.csv", by.bundle.sha256[:12], split.name, reason)
+            scorings = log_scoring(log_of(root), by.bundle.sha256[:12], split.name, reason)
         found.append(figures_of(estimates, split, scorings))
 
     for split in splits_to_measure(predictor.bundle):
@@ -223,7 +205,7 @@ def run(root: Path, reason: str, twins: Twins, progress: Callable[[str], Progres
             scored(*twin(path, predictor.bundle))
         elif title not in [f.title for f in found]:
             found += [f for f in kept if f.title == title]
-    _write(root, predictor.bundle, found)
+    publish_figures(root, predictor.bundle, found)
 
 
 def _chosen(path: Path, shipped: Bundle) -> tuple[Predictor, Split]:
@@ -242,14 +224,3 @@ def _elsewhere(path: Path, _: Bundle) -> tuple[Predictor, Split]:
     split = another_clinic()
     alone = f"; by the twin `{twin.bundle.sha256[:12]}`, trained without it"
     return twin, replace(split, text=split.text + alone)
-
-
-def _write(root: Path, bundle: Bundle, found: Sequence[Figures]) -> None:
-    card = bundle.card.model_copy(update={"figures": tuple(found)})
-    bundles.save_card(card, bundles.find("default"))
-    content = {"bundle": bundle.sha256, "figures": [f.model_dump(mode="json") for f in found]}
-    write_file(root / "docs" / "figures.json", (json.dumps(content, indent=1) + "\n").encode())
-    write_file(root / "docs" / "model-card.md", as_markdown(card, bundle.sha256).encode())
-    readme = root / "README.md"
-    rewritten = rewrite(readme.read_text(), {"headline": comparison(found, bundle.sha256)}, "README.md")
-    write_file(readme, rewritten.encode())

@@ -23,7 +23,8 @@ from dermoscope.refine.prior import shift_prior
 from dermoscope.studies import steppan2021 as paper
 from dermoscope.studies.base import Context
 from dermoscope.studies.gains import Gain, corrected
-from dermoscope.studies.headline import headline_cases, log_scoring
+from dermoscope.studies.headline import headline_cases
+from dermoscope.studies.scorings import log_of, log_scoring, recount
 
 _NAME = "steppan2021"
 _SHOWN = {"balanced_accuracy": "balanced accuracy", "macro_average.auc": "AUC, mean", "MEL.auc": "AUC MEL"}
@@ -81,6 +82,8 @@ def _predicted(context: Context, predictor: Predictor, key: str, cases: CaseSet)
     def make() -> Mapping[str, np.ndarray]:
         made = predictor.predict(cases, progress=lambda done, total: context.told(f"bundle, {key}", done, total))
         log_scoring(_log(context), bundle[:12], key, "study steppan2021")
+        if _log(context) == log_of(Path.cwd()):
+            recount(Path.cwd())
         return {"logits": made.logits, "members": np.array(made.members, dtype=str)}
 
     held = context.piece({"bundle": bundle, "cases": list(cases.ids)}, make)
@@ -90,7 +93,7 @@ def _predicted(context: Context, predictor: Predictor, key: str, cases: CaseSet)
 
 def _log(context: Context) -> Path:
     """The repository's log where the command runs in its root, else one beside the study's results."""
-    log = Path.cwd() / "docs" / "test-scorings.csv"
+    log = log_of(Path.cwd())
     return log if log.is_file() else context.folder.parent / "test-scorings.csv"
 
 
@@ -104,6 +107,8 @@ def _ways(predictor: Predictor, prediction: Prediction, cases: CaseSet) -> tuple
         return Way(words, probabilities, resampled([probabilities], truth, among=codes))
 
     apart = pipeline.of_members(prediction)
+    if len(apart) == 1:  # nothing but the calibration knows the prior that it learnt
+        apart = dict.fromkeys(apart, pipeline.calibrated(prediction))
     fair = {name: shift_prior(p, pipeline.calibration_prior, uniform) for name, p in apart.items()}
     weights = np.array([pipeline.members[name].weight for name in fair])
     stacked = np.stack([p.values for p in fair.values()], axis=1)
