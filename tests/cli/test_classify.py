@@ -190,6 +190,21 @@ def test_only_the_calibration_prior_is_shown_as_calibrated(run: Cli, images: lis
         assert f"prior: {name} (shifted); bundle" in run(images[0], "--prior", name).out
 
 
+def test_the_site_moves_answers_and_no_probability(
+    run: Cli, images: list[Path], bundle: Bundle, tmp_path: Path
+) -> None:
+    shares = dict.fromkeys(bundle.taxonomy.codes, 0.001) | {"MEL": 1000.0}
+    (tmp_path / "clinic.csv").write_text("".join(f"{code},{share}\n" for code, share in shares.items()))
+    said = [
+        run(*images[:8], "--json", *site)
+        for site in ((), ("--site", "general_practice"), ("--site", tmp_path / "clinic.csv"))
+    ]
+    home, few, many = (json.loads(s.out) for s in said)
+    assert [e["probabilities"] for e in home] == [e["probabilities"] for e in few] == [e["probabilities"] for e in many]
+    assert {e["answer"] for e in many} <= {"refer", "cannot_assess"}
+    assert [(a["answer"], b["answer"]) for a, b in zip(few, many, strict=True)].count(("refer", "low_concern")) == 0
+
+
 def test_a_prior_from_a_file(run: Cli, images: list[Path], bundle: Bundle, tmp_path: Path) -> None:
     shares = dict(zip(ISIC2019.codes, bundle.manifest.training_counts, strict=True))
     for path, text in (
@@ -206,6 +221,7 @@ def test_a_prior_from_a_file(run: Cli, images: list[Path], bundle: Bundle, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--site", "vienna"), "no setting 'vienna'; there are general_practice, skin_cancer_clinic, referral_centre"),
         (("--prior", "vienna"), "no prior 'vienna'; there are calibration, uniform, training, estimate, ham10000"),
         (("--prior", "absent.csv"), "no prior 'absent.csv'; there are calibration"),
         (("--views", "0"), "0 views per image: give 1 to 16"),

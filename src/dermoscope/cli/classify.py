@@ -16,11 +16,19 @@ _PRIOR_HELP = (
 )
 
 
+_SITE_HELP = (
+    "How common malignant lesions are where the answer is for: general_practice, skin_cancer_clinic, referral_centre, "
+    "or a file with a number per diagnosis. More of them refers more; less never takes back what the floor refers. "
+    "Without it as common as in calibration."
+)
+
+
 def classify(
     images: Annotated[list[str], typer.Argument(help="Image files, folders, or - for one image on standard input.")],
     bundle: Annotated[str, typer.Option(help="Name or folder of a bundle.")] = "default",
     views: Annotated[int | None, typer.Option(help="Views to average per image (1 to 16).")] = None,
     prior: Annotated[str | None, typer.Option(help=_PRIOR_HELP)] = None,
+    site: Annotated[str | None, typer.Option(help=_SITE_HELP)] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Only an ISIC submission CSV on standard output.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Only a JSON list on standard output.")] = False,
 ) -> None:
@@ -39,7 +47,7 @@ def classify(
         raise InputError("--csv and --json exclude each other")
     predictor = Predictor.load(bundle)
     sources, names = gather(images, sys.stdin.buffer)
-    chosen = _prior(prior, predictor, len(sources))
+    chosen, here = _prior(prior, predictor, len(sources)), _site(site, predictor)
     if len(sources) > 1:
         from dermoscope.cli.progress import phases
 
@@ -48,7 +56,9 @@ def classify(
         bar = nullcontext(None)  # type: ignore[assignment]
     with bar as report:
         told = None if report is None else lambda done, total: report("classifying", done, total)
-        results, failures = predictor.classify(sources, names=names, views=views, prior=chosen, progress=told)
+        results, failures = predictor.classify(
+            sources, names=names, views=views, prior=chosen, site=here, progress=told
+        )
     _print(results, predictor, "json" if as_json else "csv" if as_csv else "table")
     for _, message in failures:
         print(f"dermoscope: {message}", file=sys.stderr)
@@ -79,6 +89,18 @@ def _prior(text: str | None, predictor: "Predictor", images: int) -> "Wanted":
         return predictor.prior(text)
     path = Path(text)
     return read_prior(path, predictor.taxonomy) if path.is_file() else named_prior(text, predictor.taxonomy)
+
+
+def _site(text: str | None, predictor: "Predictor") -> "Prior | None":
+    from dermoscope.data.priors import read_prior
+    from dermoscope.refine.prevalence import setting_named, site_prior
+
+    if text is None:
+        return None
+    path = Path(text)
+    if path.is_file():
+        return read_prior(path, predictor.taxonomy)
+    return site_prior(setting_named(text), predictor.prior("calibration"))
 
 
 def _estimated(calibrated: "Probabilities", predictor: "Predictor") -> "Prior":
