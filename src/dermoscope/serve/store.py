@@ -1,18 +1,29 @@
-"""The database: SQLite by default, PostgreSQL by URL; one transaction for each thing that is done."""
+"""The database: SQLite by default, PostgreSQL by URL; one transaction for each thing that is done.
 
+On both of them one transaction writes at a time, from its first moment: what it has read still holds when it writes,
+and a file that nothing uses can be removed beside it. Transactions take milliseconds; those that only look never wait.
+"""
+
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlalchemy.orm import Session, sessionmaker
 
-from dermoscope.core.errors import InputError, MissingDependencyError
+from dermoscope.core.errors import BusyError, InputError, MissingDependencyError
 from dermoscope.serve.options import Options
 
 _WAIT = 30
-"""Seconds that a writer of SQLite waits for another one."""
+"""Seconds that a writer waits for another one."""
+_WRITERS = 0x6465726D
+"""The advisory lock of PostgreSQL that a writer holds; nothing else asks for it."""
+_CONNECTIONS = 60
+"""More than the threads that may ask for one: 40 of the web server, and some in the background."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,18 +46,25 @@ class Store:
         engine = _engine(options)
         try:
             migrate(engine)
-        except OperationalError as error:
+        except DatabaseError as error:
             why = str(error.orig).strip().splitlines()[0]
             shown = engine.url.render_as_string()
             engine.dispose()
             raise InputError(f"database {shown}: cannot be opened ({why}); check the address and its rights") from None
-        looking = engine.execution_options(looks=True)
+        except Exception:
+            engine.dispose()
+            raise
+        looking = engine.execution_options(looks=True, **_moment(engine))
         return cls(engine, sessionmaker(engine, expire_on_commit=False), sessionmaker(looking, expire_on_commit=False))
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
-        """A transaction: committed at the end, rolled back by any exception."""
+        """A transaction, the only one that writes: committed at the end, rolled back by any exception.
+
+        Raises BusyError where others write for longer than half a minute.
+        """
         with self.writers.begin() as session:
+            _hold(session)
             yield session
 
     @contextmanager
@@ -60,12 +78,37 @@ class Store:
         self.engine.dispose()
 
 
+def _hold(session: Session) -> None:
+    """Begin now and not at the first statement: files may be looked at before it."""
+    try:
+        session.connection()
+    except NoConnectionError:
+        raise _busy() from None
+    except OperationalError as error:
+        if "locked" in str(error.orig) or getattr(error.orig, "sqlstate", "") == "55P03":  # lock_not_available
+            raise _busy() from None
+        raise
+
+
+def _busy() -> BusyError:
+    return BusyError("the database is busy with what others write; try again in a minute")
+
+
 def _engine(options: Options) -> Engine:
+    given: dict[str, Any] = {
+        "pool_size": 10,
+        "max_overflow": _CONNECTIONS - 10,
+        "pool_timeout": _WAIT,
+        "json_serializer": _as_json,
+    }
     try:
         if not options.url.startswith("sqlite"):
-            return create_engine(options.url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
-        options.folder.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(options.url, connect_args={"timeout": _WAIT, "check_same_thread": False})
+            engine = create_engine(options.url, pool_pre_ping=True, connect_args={"connect_timeout": 10}, **given)
+            event.listen(engine, "begin", _begin_postgresql)
+            return engine
+        options.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what is in it is for nobody else
+        connect = {"timeout": _WAIT, "check_same_thread": False}
+        engine = create_engine(options.url, connect_args=connect, **given)
     except (ArgumentError, NoSuchModuleError):
         raise InputError(
             "the database is named neither sqlite:///FILE nor postgresql://USER:PASSWORD@HOST/NAME; correct it"
@@ -76,19 +119,35 @@ def _engine(options: Options) -> Engine:
         ) from None
     except OSError as error:
         raise InputError(f"{options.folder}: cannot be made ({error.strerror}); give another --folder") from None
-    event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _prepare(connection, _) -> None:  # type: ignore[no-untyped-def]
-    """Write-ahead log, real foreign keys, and durable commits; transactions are begun by `_begin`."""
+def _as_json(value: object) -> str:
+    """JSON as the standard has it: `NaN` would be accepted by SQLite and refused by PostgreSQL."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _moment(engine: Engine) -> dict[str, Any]:
+    """What makes several statements see one moment; SQLite does so by itself."""
+    return {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+
+
+def _prepare_sqlite(connection, _) -> None:  # type: ignore[no-untyped-def]
+    """Write-ahead log, real foreign keys, and durable commits; transactions are begun by `_begin_sqlite`."""
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL", f"busy_timeout={_WAIT * 1000}"):
+    for pragma in (f"busy_timeout={_WAIT * 1000}", "journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL"):
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _begin(connection) -> None:  # type: ignore[no-untyped-def]
+def _begin_sqlite(connection: Connection) -> None:
     """Take the write lock at once: what reads first and writes later could not wait for another writer."""
     looks = connection.get_execution_options().get("looks", False)
     connection.exec_driver_sql("BEGIN" if looks else "BEGIN IMMEDIATE")
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    """The same there, for writers of this service alone."""
+    if not connection.get_execution_options().get("looks", False):
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_WAIT * 1000}; SELECT pg_advisory_xact_lock({_WRITERS})")

@@ -26,7 +26,9 @@ class UtcTime(TypeDecorator[datetime.datetime]):
 
     def process_result_value(self, value: datetime.datetime | None, _: Dialect) -> datetime.datetime | None:
         """The same with its zone."""
-        return None if value is None else value.replace(tzinfo=datetime.UTC) if value.tzinfo is None else value
+        if value is None:
+            return None
+        return value.replace(tzinfo=datetime.UTC) if value.tzinfo is None else value.astimezone(datetime.UTC)
 
 
 def now() -> datetime.datetime:
@@ -38,8 +40,14 @@ Moment = Mapped[datetime.datetime]
 MaybeMoment = Mapped[datetime.datetime | None]
 
 
+_NEVER_AGAIN = {"sqlite_autoincrement": True}
+"""No number is given twice, also where its row was deleted: the audit trail speaks of `image/12` for ever."""
+
+
 class Table(DeclarativeBase):
     """Base of all tables; constraints are named, so that migrations can name them."""
+
+    __table_args__: Any = _NEVER_AGAIN
 
     metadata = MetaData(
         naming_convention={
@@ -77,7 +85,7 @@ class Case(Table):
     """
 
     __tablename__ = "cases"
-    __table_args__ = (UniqueConstraint("patient_id", "lesion", name="uq_cases_patient_lesion"),)
+    __table_args__ = (UniqueConstraint("patient_id", "lesion", name="uq_cases_patient_lesion"), _NEVER_AGAIN)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     patient_id: Mapped[int] = mapped_column(ForeignKey("patients.id"), index=True)
@@ -177,7 +185,7 @@ class Reading(Table):
     """
 
     __tablename__ = "readings"
-    __table_args__ = (UniqueConstraint("case_id", "visit", "reader", "phase", name="uq_readings_once"),)
+    __table_args__ = (UniqueConstraint("case_id", "visit", "reader", "phase", name="uq_readings_once"), _NEVER_AGAIN)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
@@ -204,7 +212,7 @@ class Opening(Table):
     """When a reader first opened a visit of a case, and first saw the model's answer to it."""
 
     __tablename__ = "openings"
-    __table_args__ = (UniqueConstraint("case_id", "visit", "reader", name="uq_openings_once"),)
+    __table_args__ = (UniqueConstraint("case_id", "visit", "reader", name="uq_openings_once"), _NEVER_AGAIN)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
@@ -260,6 +268,7 @@ class JobItem(Table):
     __table_args__ = (
         UniqueConstraint("job_id", "position", name="uq_job_items_position"),
         Index("ix_job_items_job_id_state", "job_id", "state"),
+        _NEVER_AGAIN,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -279,7 +288,7 @@ class Answered(Table):
     """What was answered to a request with an `Idempotency-Key`: the same key at the same place gives it again."""
 
     __tablename__ = "answered"
-    __table_args__ = (UniqueConstraint("key", "place", "who", name="uq_answered_once"),)
+    __table_args__ = (UniqueConstraint("key", "place", "who", name="uq_answered_once"), _NEVER_AGAIN)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(String(200))
