@@ -8,10 +8,11 @@ from dermoscope.core.errors import InputError, TrainingError
 from dermoscope.data.store import sole, write_file
 
 
-def test_missing_folders_are_made_and_an_old_file_is_replaced(tmp_path: Path) -> None:
+@pytest.mark.parametrize("durable", [False, True])
+def test_missing_folders_are_made_and_an_old_file_is_replaced(tmp_path: Path, durable: bool) -> None:
     path = tmp_path / "a" / "b" / "file.txt"
-    assert write_file(path, b"old") == path
-    write_file(path, b"new")
+    assert write_file(path, b"old", durable=durable) == path
+    write_file(path, b"new", durable=durable)
     assert path.read_bytes() == b"new"
     assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
     assert path.stat().st_mode & 0o777 == 0o644

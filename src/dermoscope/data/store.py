@@ -1,5 +1,6 @@
 """Writing a file whole or not at all, and holding a folder against other processes."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,25 +10,46 @@ from filelock import FileLock, Timeout
 
 from dermoscope.core.errors import DermoscopeError, InputError
 
+PART = ".part-"
+"""What names of files begin with that are not whole yet; after a kill they may be left over."""
 
-def write_file(path: Path, data: bytes) -> Path:
+
+def write_file(path: Path, data: bytes, *, durable: bool = False) -> Path:
     """Write `data` under a temporary name in the same folder, then move it into place; missing folders are made.
 
+    With `durable` it returns only once the file is on the disk under its name, so that a power cut leaves it there.
     Raises InputError, naming the file, where it cannot be written.
     """
     unfinished = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as file:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=PART, delete=False) as file:
             unfinished = Path(file.name)
             file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         unfinished.chmod(0o644)  # a temporary file is readable by its owner only
         unfinished.replace(path)
+        if durable:
+            keep_names(path.parent)
+            keep_names(path.parent.parent)  # the folder itself may be new
     except OSError as error:
         if unfinished is not None:
             unfinished.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
     return path
+
+
+def keep_names(folder: Path) -> None:
+    """Wait until the names of the files in a folder are on the disk. Raises OSError."""
+    if os.name == "nt":
+        return  # Windows opens no folder
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(held)
+    finally:
+        os.close(held)
 
 
 @contextmanager

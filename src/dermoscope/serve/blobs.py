@@ -1,0 +1,205 @@
+"""Image files by the SHA-256 of their content: written once, counted, and removed when nothing uses them.
+
+    FOLDER/blobs/ab/abcdef...            the file
+    FOLDER/thumbs/ab/abcdef...-480.jpg   a small copy of it, made again whenever it is missing
+
+A file is written before the row that counts it, and removed while no other transaction can write. So whatever a row
+speaks of is there, after a kill and after a power cut too; at worst a file is left over, which `sweep` finds.
+"""
+
+import datetime
+import hashlib
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dermoscope.core.errors import DermoscopeError, InputError
+from dermoscope.data.store import PART, keep_names, write_file
+from dermoscope.data.thumbnails import thumbnail
+from dermoscope.serve.store import Store
+from dermoscope.serve.tables import Blob, Image, JobItem
+
+SIDES = (160, 320, 640, 1280)
+"""Longer sides of small copies, in px."""
+KEPT = datetime.timedelta(hours=1)
+"""What nobody uses is kept that long: it may belong to an upload that is not finished."""
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_AT_ONCE = 200
+"""Files removed in one transaction: others wait no longer than for these."""
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What `sweep` removed: pictures, bytes of them, and leftovers (unfinished files, small copies of nothing)."""
+
+    files: int
+    size: int
+    leftovers: int
+
+
+@dataclass(frozen=True)
+class Blobs:
+    """The files below a folder. Only `use` and `release` say whether one is needed."""
+
+    folder: Path
+
+    @staticmethod
+    def digest(data: bytes) -> str:
+        """The name of a content."""
+        return hashlib.sha256(data).hexdigest()
+
+    def path(self, digest: str) -> Path:
+        """Where a content lies. Raises ValueError for what is no digest."""
+        if not _DIGEST.fullmatch(digest):
+            raise ValueError(f"no digest: {digest[:80]!r}")
+        return self.folder / "blobs" / digest[:2] / digest
+
+    def put(self, data: bytes) -> str:
+        """Write a content, unless it is there, and return its digest; then it is on the disk, whole.
+
+        Until it is used it is safe from `sweep` for as long as that is told to spare what is young; within the
+        transaction that uses it, altogether.
+        Raises DermoscopeError where the disk is full or cannot be written.
+        """
+        digest = self.digest(data)
+        path = self.path(digest)
+        try:
+            if _holds(path, data):
+                os.utime(path)  # young again: `sweep` leaves it to whoever asked for it just now
+                keep_names(path.parent)
+            else:
+                write_file(path, data, durable=True)
+        except (InputError, OSError) as error:
+            raise DermoscopeError(
+                f"{error}; the service needs room on its disk, and the right to write there"
+            ) from None
+        return digest
+
+    def read(self, digest: str) -> bytes:
+        """A content, compared with its digest. Raises DermoscopeError where it is missing or damaged."""
+        path = self.path(digest)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise DermoscopeError(f"{path}: cannot be read ({error.strerror}); restore it from a backup") from None
+        if self.digest(data) != digest:
+            raise DermoscopeError(f"{path}: damaged (its SHA-256 is another one); restore it from a backup")
+        return data
+
+    def thumbnail(self, digest: str, side: int = 320) -> bytes:
+        """A small JPEG of an image, sRGB and upright, at least `side` px long where the image is (see `SIDES`).
+
+        Raises DermoscopeError like `read`.
+        """
+        side = next((known for known in SIDES if known >= side), SIDES[-1])
+        kept = self._thumbs(digest) / f"{digest}-{side}.jpg"
+        try:
+            return kept.read_bytes()
+        except FileNotFoundError:
+            small = thumbnail(self.read(digest), side)
+            write_file(kept, small, durable=True)
+            return small
+
+    def remove(self, digest: str) -> int:
+        """Remove a file and its small copies, and return its size in bytes (0 where there is none)."""
+        path = self.path(digest)
+        size = path.stat().st_size if path.exists() else 0
+        path.unlink(missing_ok=True)
+        for small in self._thumbs(digest).glob(f"{digest}-*.jpg"):
+            small.unlink(missing_ok=True)
+        return size
+
+    def use(self, session: Session, digest: str, media: str, size: int) -> None:
+        """Count one more use of a file, in a transaction that writes. Raises DermoscopeError where it is not there."""
+        if not self.path(digest).exists():
+            raise DermoscopeError(f"{self.path(digest)}: is not there; send the image again")
+        blob = session.get(Blob, digest)
+        if blob is None:
+            session.add(Blob(digest=digest, media=media, size=size, references=1))
+        else:
+            blob.references = Blob.references + 1
+        session.flush()
+
+    def release(self, session: Session, digest: str) -> None:
+        """Count one use less; the file stays until the next `sweep`. Raises ValueError where none was counted."""
+        blob = session.get(Blob, digest)
+        if blob is None or blob.references < 1:
+            raise ValueError(f"nothing uses {digest}")
+        blob.references = Blob.references - 1
+        session.flush()
+
+    def sweep(self, store: Store, older_than: datetime.timedelta = KEPT) -> Swept:
+        """Remove what nothing uses, and leftovers, where they were not written or asked for that recently.
+
+        Safe beside uploads of this and other processes: a file goes in a transaction that keeps all others from
+        writing, and what is uploaded again meanwhile is young.
+        """
+        before = time.time() - older_than.total_seconds()
+        found = [path.name for path in self._everything() if _DIGEST.fullmatch(path.name) and _older(path, before)]
+        with store.read() as session:
+            found += session.scalars(select(Blob.digest).where(Blob.references < 1)).all()
+        files = size = 0
+        candidates = sorted(set(found))
+        for start in range(0, len(candidates), _AT_ONCE):
+            digests = candidates[start : start + _AT_ONCE]
+            with store.begin() as session:
+                for digest in self._unused(session, digests, before):
+                    files, size = files + 1, size + self.remove(digest)
+        left = [path for path in self._everything() if self._left_over(path, before)]
+        with store.begin():
+            left = [path for path in left if self._left_over(path, before)]
+            for path in left:
+                path.unlink(missing_ok=True)
+        return Swept(files, size, len(left))
+
+    def _unused(self, session: Session, digests: Sequence[str], before: float) -> Iterator[str]:
+        """Those of the digests that no row uses and nobody put since; their own rows are deleted."""
+        held = {blob.digest: blob for blob in session.scalars(select(Blob).where(Blob.digest.in_(digests)))}
+        # the count alone would do; but a wrong count must not cost a picture
+        named = set(session.scalars(select(Image.digest).where(Image.digest.in_(digests))))
+        named |= set(session.scalars(select(JobItem.digest).where(JobItem.digest.in_(digests))))
+        for digest in digests:
+            blob, path = held.get(digest), self.path(digest)
+            if digest in named or (blob is not None and blob.references > 0) or not _older(path, before):
+                continue
+            if blob is not None:
+                session.delete(blob)
+            yield digest
+
+    def _left_over(self, path: Path, before: float) -> bool:
+        """An unfinished file, or the small copy of a picture that is gone; not written that recently."""
+        if not _older(path, before):
+            return False
+        if path.name.startswith(PART):
+            return True
+        digest = path.name.partition("-")[0]
+        small = path.parent.parent.name == "thumbs" and _DIGEST.fullmatch(digest)
+        return bool(small) and not self.path(digest).exists()
+
+    def _everything(self) -> Iterator[Path]:
+        return (path for kind in ("blobs", "thumbs") for path in (self.folder / kind).glob("*/*"))
+
+    def _thumbs(self, digest: str) -> Path:
+        return self.folder / "thumbs" / self.path(digest).parent.name
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    """Whether a file has that very content; one that was damaged is written anew."""
+    try:
+        return path.stat().st_size == len(data) and path.read_bytes() == data
+    except FileNotFoundError:
+        return False
+
+
+def _older(path: Path, before: float) -> bool:
+    """Whether a file was written or asked for before that time; one that is gone was."""
+    try:
+        return path.stat().st_mtime <= before
+    except FileNotFoundError:
+        return True
