@@ -2,7 +2,7 @@
 
     options    a folder of its own, an empty database        client   starlette's TestClient
     store      that database, its tables made                live     a real server on loopback: its address
-    service    the bundled model, the store, the folder
+    service    the bundled model, that database, that folder
 
 Tests that gain nothing from PostgreSQL say so: `pytestmark = pytest.mark.parametrize("database", ["sqlite"],
 indirect=True)`.
@@ -25,7 +25,6 @@ pytest.importorskip("sqlalchemy", reason="the service is not installed: pip inst
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
-    from dermoscope.predict.predictor import Predictor
     from dermoscope.serve.desk import Service
     from dermoscope.serve.options import Options
     from dermoscope.serve.store import Store
@@ -82,47 +81,37 @@ def store(options: "Options") -> Iterator["Store"]:
     made.close()
 
 
-@pytest.fixture(scope="session")
-def bundled() -> "Predictor":
-    """The bundled model on one thread."""
-    from dermoscope.predict.predictor import Predictor
+@pytest.fixture
+def service(options: "Options") -> Iterator["Service"]:
+    """The service with the bundled model, without its web application: what domain functions are called with."""
+    from dermoscope.serve.app import close_service, open_service
 
-    return Predictor.load("default", threads=1)
+    opened = open_service(options)
+    yield opened
+    close_service(opened)
 
 
 @pytest.fixture
-def service(options: "Options", store: "Store", bundled: "Predictor") -> Iterator["Service"]:
-    """The service without its web application: what domain functions are called with."""
-    from dermoscope.serve.accounts import key_of
-    from dermoscope.serve.blobs import Blobs
-    from dermoscope.serve.desk import Service
-    from dermoscope.serve.engine import Engine
-
-    with Engine(bundled) as engine:
-        yield Service(options, store, Blobs(options.folder), engine, key_of(options.folder))
-
-
-@pytest.fixture
-def client(options: "Options") -> Iterator["TestClient"]:
-    """The web application, called in this process; its database and folder are those of `service`."""
+def client(options: "Options", service: "Service") -> Iterator["TestClient"]:
+    """The web application on `service`, called in this process."""
     from starlette.testclient import TestClient
 
     from dermoscope.serve.app import create_app
 
-    with TestClient(create_app(options), base_url="http://127.0.0.1") as calling:
+    with TestClient(create_app(options, service), base_url="http://127.0.0.1") as calling:
         yield calling
 
 
 @pytest.fixture
-def live(options: "Options") -> Iterator[str]:
-    """The address of a real server on loopback, on the database and folder of `service`."""
+def live(options: "Options", service: "Service") -> Iterator[str]:
+    """The address of a real server on loopback that serves `service`."""
     import uvicorn
 
     from dermoscope.serve.app import create_app
 
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(create_app(options), log_level="warning", ws="none"))
+        server = uvicorn.Server(uvicorn.Config(create_app(options, service), log_level="warning", ws="none"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         for _ in range(1000):
