@@ -11,8 +11,13 @@ import pytest
 from dermoscope.core.cases import Case, CaseSet
 from dermoscope.core.claim import Claim
 from dermoscope.core.taxonomy import ISIC2019
+from dermoscope.data.readers import read_cases
+from dermoscope.data.splits import sharpest_per_lesion, with_role
+from dermoscope.predict.predictor import Predictor
 from dermoscope.studies.ablation import folds_of, prior_of, sources_to_leave_out
 from dermoscope.studies.registry import find
+from dermoscope.studies.steppan2021_bundle import _ways
+from dermoscope.studies.steppan2021_rows import _growth
 
 SETTINGS = {
     "backbones": "test_efficientnet,test_resnet",
@@ -135,3 +140,25 @@ def test_the_learnt_prior_of_a_restricted_softmax_is_that_of_the_likelihood() ->
     found = prior_of(labels, held)
     assert found[2] == pytest.approx(0.2, abs=1e-9)  # source 2 says nothing of it
     assert found[0] / found[1] == pytest.approx(60 / 60, abs=1e-9)
+
+
+def test_what_no_source_can_hold_is_no_division_by_zero() -> None:
+    held = np.ones((100, 3), bool)
+    held[:, 2] = False
+    found = prior_of(np.repeat([0, 1], (60, 40)), held)
+    assert found[:2] / found[:2].sum() == pytest.approx([0.6, 0.4])
+    assert 0 < found[2] < 0.01
+
+
+def test_more_members_than_the_paper_has_claims_for() -> None:
+    assert [claim.value for claim in _growth("members-6", 8)] == [0.634]
+    assert _growth("members-7", 8) == _growth("all", 8) == ()
+    assert [claim.value for claim in _growth("all", 3)] == [0.629, 0.632, 0.634]
+
+
+def test_the_only_member_of_a_bundle_enters_calibrated(predictor: Predictor, synthetic: Path) -> None:
+    cases = sharpest_per_lesion(with_role(read_cases(synthetic), "validation"))
+    assert predictor.bundle.manifest.calibration["bias"] != [0.0] * 8
+    (alone,), growth, stages = _ways(predictor, predictor.predict(cases, views=1), cases)
+    assert growth == []
+    np.testing.assert_allclose(alone.probabilities.values, stages[-1].probabilities.values)

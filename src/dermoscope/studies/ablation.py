@@ -125,7 +125,7 @@ def prior_of(labels: Int[np.ndarray, " cases"], held: Bool[np.ndarray, "cases di
 
     It maximises the likelihood of the labels when nothing but the mix is fitted (the fixed point of Hunter 2004, "MM
     algorithms for generalized Bradley-Terry models", for Luce's choice); where every case can be anything it is the
-    counts. A diagnosis without a case counts as half a case.
+    counts. A diagnosis without a case counts as half a case; what no source can hold, as in a plain softmax.
     """
     diagnoses = held.shape[1]
     counts = np.maximum(np.bincount(labels, minlength=diagnoses).astype(float), 0.5)
@@ -133,7 +133,8 @@ def prior_of(labels: Int[np.ndarray, " cases"], held: Bool[np.ndarray, "cases di
     sizes = np.bincount(of.ravel(), minlength=len(kinds)).astype(float)
     prior = np.full(diagnoses, 1 / diagnoses)
     for _ in range(2000):
-        update = counts / (kinds.T @ (sizes / (kinds @ prior)))
+        exposed = kinds.T @ (sizes / (kinds @ prior))
+        update = counts / np.where(exposed > 0, exposed, len(labels))
         update /= update.sum()
         if np.abs(update - prior).max() < 1e-12:
             break

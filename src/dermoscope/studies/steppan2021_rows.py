@@ -166,7 +166,10 @@ def _growth(name: str, networks: int) -> tuple[Claim, ...]:
         return paper.GROWTH[networks:]
     if name == "prior":  # one network with all that comes before the mean
         return paper.GROWTH[:1]
-    return (paper.GROWTH[int(name.rpartition("-")[2]) - 1],) if name.startswith("members-") else ()
+    if not name.startswith("members-"):
+        return ()
+    count = int(name.rpartition("-")[2])
+    return paper.GROWTH[count - 1 : count]
 
 
 def _per_class(step: Step, split: str) -> Row:
