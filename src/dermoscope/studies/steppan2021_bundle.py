@@ -23,7 +23,7 @@ from dermoscope.refine.prior import shift_prior
 from dermoscope.studies import steppan2021 as paper
 from dermoscope.studies.base import Context
 from dermoscope.studies.gains import Gain, corrected
-from dermoscope.studies.headline import headline_cases
+from dermoscope.studies.headline import headline_cases, learnt_from
 from dermoscope.studies.scorings import log_of, log_scoring, recount
 
 _NAME = "steppan2021"
@@ -67,8 +67,7 @@ def _tests(predictor: Predictor) -> list[tuple[str, str, CaseSet]]:
         found.append(("test", "HAM10000, role test", headline_cases(load("ham10000"), "test")))
     if "isic2017" in here:
         other = load("isic2017")
-        used = any(CATALOG["isic2017"].title in use.name for use in predictor.bundle.card.data)
-        if used:
+        if learnt_from(predictor.bundle, "isic2017"):
             found.append(("isic2017-test", "ISIC 2017, role test", with_role(other, "test")))
         else:
             found.append(("isic2017", "ISIC 2017, all of it", other))
