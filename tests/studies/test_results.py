@@ -128,3 +128,11 @@ def test_a_setting_that_changes_nothing_is_refused(study: str, setting: str, tak
     text = {"views": "2", "backbone": "resnet18", "preprocessing": "shave", "ema": "0.5"}[setting]
     with pytest.raises(InputError, match=f"--set {setting} changes nothing in this study; it takes {takes}"):
         find(study).plan(Asked(data="/nowhere", settings={"rate": "0.1", setting: text}))
+
+
+@pytest.mark.parametrize("study", ["preprocessing", "ood"])
+def test_a_form_that_a_study_does_not_have_is_refused(study: str) -> None:
+    with pytest.raises(InputError, match="--full changes nothing in this study; leave it out"):
+        find(study).plan(Asked(data="/nowhere", full=True))
+    with pytest.raises(InputError, match="--bundle changes nothing in this study; leave it out"):
+        find(study).plan(Asked(data="/nowhere", bundle="default"))

@@ -232,7 +232,7 @@ def _settings(asked: Asked) -> tuple[Recipe, Settings]:
         base = replace(base, phases=((_EPOCHS, QUICK.size),), rate=_RATE)
     own = {k: v for k, v in asked.settings.items() if k in _OWN}
     recipe = base.with_settings({k: v for k, v in asked.settings.items() if k not in own})
-    check_used(asked.settings, *_OWN, "preprocessing")
+    check_used(asked, *_OWN, "preprocessing", whole=True)
     plain = Settings()
     try:
         settings = Settings(

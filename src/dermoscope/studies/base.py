@@ -49,10 +49,13 @@ HEAD_SETTINGS = ("pretrained", "size", "phases", "rate", "weight_decay", "batch"
 """Settings of a recipe by which a linear head on frozen features is fitted, whatever the study."""
 
 
-def check_used(settings: Mapping[str, str], *used: str) -> None:
-    """Raise InputError for a setting that changes nothing in a study: beside `HEAD_SETTINGS` those of `used` do."""
+def check_used(asked: Asked, *used: str, whole: bool = False) -> None:
+    """Raise InputError for what changes nothing in a study: settings beside `HEAD_SETTINGS` and `used`, and but for
+    `whole` the longer form and a bundle."""
     takes = (*used, *HEAD_SETTINGS)
-    idle = [key for key in settings if key not in takes]
+    idle = [key for key in asked.settings if key not in takes]
+    if not whole and (asked.full or asked.bundle):
+        raise InputError(f"{'--full' if asked.full else '--bundle'} changes nothing in this study; leave it out")
     if idle:
         raise InputError(f"--set {some(idle)} changes nothing in this study; it takes {some(takes, 40)}")
 

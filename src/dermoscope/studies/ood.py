@@ -65,7 +65,7 @@ class Data:
 def plan(asked: Asked) -> Plan:
     """Recipe and cases of the study."""
     recipe = quick(asked.settings)
-    check_used(asked.settings, "backbone", "balance", "seed", "preprocessing")
+    check_used(asked, "backbone", "balance", "seed", "preprocessing")
     cases = material(asked)
     settings = {**recipe.as_dict(), "dimensions": DIMENSIONS, "share": SHARE, "drawn": OF_A_KIND}
     return Plan(settings, cases.told(), cases)

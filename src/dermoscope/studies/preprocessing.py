@@ -55,7 +55,7 @@ NOTE = (
 def plan(asked: Asked) -> Plan:
     """Recipe, variants and cases of the study."""
     recipe = quick(asked.settings)
-    check_used(asked.settings, "backbone", "balance", "seed")
+    check_used(asked, "backbone", "balance", "seed")
     cases = material(asked)
     settings = {**recipe.as_dict(), "variants": list(VARIANTS), "seeds": SEEDS}
     return Plan(settings, cases.told(), cases)
