@@ -11,7 +11,7 @@ from dermoscope.core.errors import BundleError
 from dermoscope.data.readers import read_cases
 from dermoscope.data.splits import with_role
 from dermoscope.predict.bundle import Bundle, load, save
-from dermoscope.predict.fitting import MELANOMA_FLOOR, refitted
+from dermoscope.predict.fitting import MELANOMA_FLOOR, REFER_AT, SENSITIVITY_FLOOR, refitted
 from dermoscope.predict.predictor import Predictor
 from dermoscope.refine.operating import operating_point
 from dermoscope.refine.prevalence import SITES, values_at
@@ -35,6 +35,9 @@ def test_the_floor_refers_the_melanomas_it_was_chosen_for(bundle: Bundle) -> Non
     assert rule.floor == MELANOMA_FLOOR
     melanomas = sample.calibrated.of_codes(rule.codes)[sample.labels == bundle.taxonomy.index("MEL")]
     assert (melanomas >= rule.lowest).mean() >= MELANOMA_FLOOR
+    codes = np.isin(sample.labels, [bundle.taxonomy.index(c) for c in rule.codes])
+    assert (sample.calibrated.of_codes(rule.codes)[codes] >= rule.lowest).mean() >= SENSITIVITY_FLOOR
+    assert rule.refer_at == REFER_AT
     concern = bundle.operating_point["melanoma_sensitivity"]
     assert concern.value is not None
     assert concern.value >= MELANOMA_FLOOR

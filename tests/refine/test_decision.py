@@ -19,7 +19,7 @@ from dermoscope.refine.decision import (
     Resolved,
     decide,
     fit_floor_at,
-    fit_refer_at,
+    fit_threshold,
     in_words,
     resolve,
     with_reader,
@@ -276,7 +276,7 @@ def test_the_floor_by_hand() -> None:
     scores = np.linspace(1, 0, 61)
     # 0.95 * 62 = 58.9: the 59th of 61, where 95 % of 61 themselves would be the 58th
     assert fit_floor_at(scores, np.ones(61, int), 0.95) == scores[58]
-    assert fit_refer_at(scores, np.ones(61, int), 0.95) == scores[57]
+    assert fit_threshold(scores, np.ones(61, int), 0.95) == scores[57]
     assert fit_floor_at(scores[:18], np.ones(18, int), 0.95) == scores[17]
 
 
@@ -292,16 +292,16 @@ def test_the_floor_holds_for_a_further_case_on_average() -> None:
 def test_threshold_by_hand() -> None:
     scores = np.array([0.9, 0.8, 0.7, 0.6, 0.95, 0.1])
     positive = np.array([1, 1, 1, 1, 0, 0])
-    assert fit_refer_at(scores, positive, 0.75) == 0.7
-    assert fit_refer_at(scores, positive, 0.76) == 0.6
-    assert fit_refer_at(scores, positive, 1.0) == 0.6
-    assert fit_refer_at(scores, positive, 0.01) == 0.9
+    assert fit_threshold(scores, positive, 0.75) == 0.7
+    assert fit_threshold(scores, positive, 0.76) == 0.6
+    assert fit_threshold(scores, positive, 1.0) == 0.6
+    assert fit_threshold(scores, positive, 0.01) == 0.9
 
 
 def test_binary_fractions_do_not_cost_a_case() -> None:
     scores = np.linspace(1, 0, 100)
     # 0.55 * 100 is 55.00000000000001
-    assert fit_refer_at(scores, np.ones(100, int), 0.55) == scores[54]
+    assert fit_threshold(scores, np.ones(100, int), 0.55) == scores[54]
 
 
 @given(
@@ -314,7 +314,7 @@ def test_the_threshold_is_the_highest_that_reaches_the_sensitivity(
 ) -> None:
     positive = np.random.default_rng(seed).integers(0, 2, len(scores))
     positive[0] = 1
-    threshold = fit_refer_at(scores, positive, sensitivity)
+    threshold = fit_threshold(scores, positive, sensitivity)
     held = scores[positive > 0]
     assert (held >= threshold).mean() >= sensitivity - 1e-9
     higher = held[held > threshold]
@@ -324,7 +324,7 @@ def test_the_threshold_is_the_highest_that_reaches_the_sensitivity(
 
 def test_thresholds_that_cannot_be_chosen() -> None:
     with pytest.raises(ValueRuleError, match="no malignant or premalignant case to choose a threshold on"):
-        fit_refer_at(np.array([0.5]), np.array([0]), 0.95)
+        fit_threshold(np.array([0.5]), np.array([0]), 0.95)
     for sensitivity in (0.0, 1.1, float("nan")):
         with pytest.raises(ValueRuleError, match="it must be above 0 and at most 1"):
-            fit_refer_at(np.array([0.5]), np.array([1]), sensitivity)
+            fit_threshold(np.array([0.5]), np.array([1]), sensitivity)

@@ -118,7 +118,7 @@ def test_the_threshold_refers_what_it_was_chosen_for(bundle: Bundle, predictor: 
     assert codes == ("MEL", "BCC", "AK", "SCC")
     concern = [sum(r.probabilities[c] for c in codes) for r in results]
     malignant = np.array([c.diagnosis in codes for c in held])
-    reached = np.array(concern) >= bundle.decision.refer_at - 1e-6
+    reached = np.array(concern) >= bundle.decision.lowest - 1e-6
     assert reached[malignant].mean() >= bundle.decision.sensitivity
 
 

@@ -18,7 +18,7 @@ from dermoscope.core.taxonomy import Taxonomy
 from dermoscope.predict.bundle import Bundle
 from dermoscope.predict.predictor import Predictor
 from dermoscope.refine.calibrate import calibration_as_dict, fit_bias_corrected
-from dermoscope.refine.decision import DecisionRule, fit_floor_at, fit_refer_at
+from dermoscope.refine.decision import DecisionRule, fit_floor_at, fit_threshold
 from dermoscope.refine.ood import fit_ood
 from dermoscope.refine.operating import MELANOMA, Sample, operating_point
 
@@ -27,12 +27,16 @@ Progress = Callable[[str, int, int], None]
 OOD_DIMENSIONS = 64
 """Leading dimensions of the embedding in which strangeness is measured; fewer where there are few lesions."""
 
-REFER_SENSITIVITY = 0.95
-"""Share of malignant and premalignant lesions of the calibration role that `refer_at` refers."""
+REFER_AT = 0.1
+"""Probability at a site from which a lesion is referred: one of ten such lesions is malignant or premalignant. Chosen
+on the validation role (ADR 0013): where every second lesion is malignant 0.04 would refer nearly everything."""
+
+SENSITIVITY_FLOOR = 0.95
+"""Share of malignant and premalignant lesions of the calibration role that is referred whatever a site sets."""
 
 MELANOMA_FLOOR = 0.95
-"""Share of melanomas that is referred whatever a site sets: above the 92 % that the Cochrane review of dermoscopy in
-person gives at a specificity of 80 % (Dinnes et al. 2018, CD011902)."""
+"""The same of melanomas, of those to come: above the 92 % that the Cochrane review of dermoscopy in person gives at a
+specificity of 80 % (Dinnes et al. 2018, CD011902)."""
 
 
 def concerning(taxonomy: Taxonomy) -> tuple[str, ...]:
@@ -102,16 +106,18 @@ def _decided(bundle: Bundle, prediction: Prediction, labels: Int[np.ndarray, " c
 def thresholds(calibrated: Probabilities, labels: Int[np.ndarray, " cases"], codes: tuple[str, ...]) -> dict[str, Any]:
     """What a manifest says of the two thresholds, fitted on cases under the calibration prior.
 
-    Without a melanoma among them the floor is chosen on all malignant and premalignant cases.
+    The floor is the lower of two: that of the melanomas, and that of all malignant and premalignant cases.
     """
     taxonomy, concern = calibrated.taxonomy, calibrated.of_codes(codes)
     positive = np.isin(labels, [taxonomy.index(c) for c in codes]).astype(int)
-    melanoma = (labels == taxonomy.index(MELANOMA)).astype(int) if MELANOMA in taxonomy else np.zeros(len(labels), int)
+    floors = [fit_threshold(concern, positive, SENSITIVITY_FLOOR)]
+    if MELANOMA in taxonomy and (melanoma := (labels == taxonomy.index(MELANOMA)).astype(int)).any():
+        floors.append(fit_floor_at(concern, melanoma, MELANOMA_FLOOR))
     return {
         "codes": codes,
-        "refer_at": fit_refer_at(concern, positive, REFER_SENSITIVITY),
-        "sensitivity": REFER_SENSITIVITY,
-        "floor_at": fit_floor_at(concern, melanoma if melanoma.any() else positive, MELANOMA_FLOOR),
+        "refer_at": REFER_AT,
+        "sensitivity": SENSITIVITY_FLOOR,
+        "floor_at": min(floors),
         "floor": MELANOMA_FLOOR,
     }
 
@@ -164,10 +170,11 @@ def _rule(rule: DecisionRule, sample: Sample) -> str:
     melanomas = int((sample.labels == taxonomy.index(MELANOMA)).sum()) if MELANOMA in taxonomy else 0
     blocking = ", ".join(word.replace("_", " ") for word in rule.quality.blocking)
     return (
-        f"Refer from a summed probability of {', '.join(rule.codes)} of {rule.refer_at:.4f} in the mix of the site "
-        f"(without one that of the role calibration, where it refers {rule.sensitivity:.0%} of the {lesions} such "
-        f"lesions); from {rule.lowest:.4f} in the mix of the role calibration whatever the site (chosen on {melanomas} "
-        f"melanomas there, so that a further one like them is referred with a probability of {MELANOMA_FLOOR:.0%}); or "
+        f"Refer from a summed probability of {', '.join(rule.codes)} of {rule.refer_at:.2f} in the mix of the site "
+        f"(without one that of the role calibration); from {rule.lowest:.4f} in the mix of the role calibration, "
+        f"whatever the site (it refers at least {rule.sensitivity:.0%} of the {lesions} such lesions of that role, and "
+        f"was chosen on its {melanomas} melanomas so that a further one like them is referred with a probability of at "
+        f"least {MELANOMA_FLOOR:.0%}); or "
         "when one of them is the most probable diagnosis under the prior shown. Cannot assess: what the intake says "
         f"was not in the training; a picture that is {blocking}; what is stranger than every image of that role."
     )

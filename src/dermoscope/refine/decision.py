@@ -43,11 +43,11 @@ class DecisionRule:
     """Refer from a summed probability of `codes` (malignant and premalignant) of `refer_at` where the site is, or of
     `floor_at` under the calibration prior.
 
-    The floor was chosen on the calibration role so that it refers `floor` of the melanomas whatever a site sets: a site
-    that sees few malignant lesions cannot take a referral back, one that sees many only adds. None stands for
-    `refer_at`, which was the rule before there was a floor. `sensitivity` is the share of the lesions of `codes` there
-    that `refer_at` was chosen for. From an out-of-distribution rank of `ood_limit`, or with a quality figure beyond a
-    blocking limit, an image cannot be assessed. Experimental: no peer-reviewed source for these limits.
+    The floor was chosen on the calibration role so that it refers `floor` of the melanomas, and `sensitivity` of all
+    lesions of `codes`, whatever a site sets: a site that sees few malignant lesions cannot take a referral back, one
+    that sees many only adds. None stands for `refer_at`, which was the rule before there was a floor. From an
+    out-of-distribution rank of `ood_limit`, or with a quality figure beyond a blocking limit, an image cannot be
+    assessed. Experimental: no peer-reviewed source for these limits.
     """
 
     codes: tuple[str, ...]
@@ -227,7 +227,9 @@ def in_words(problem: Problem) -> str:
     return _POOR[problem.code].format(value=problem.value, limit=problem.limit).replace("%", " %")
 
 
-def fit_refer_at(scores: Float[np.ndarray, " cases"], positive: Int[np.ndarray, " cases"], sensitivity: float) -> float:
+def fit_threshold(
+    scores: Float[np.ndarray, " cases"], positive: Int[np.ndarray, " cases"], sensitivity: float
+) -> float:
     """The highest threshold at which at least `sensitivity` of the positive cases reach it.
 
     `scores` are in [0, 1], `positive` is 1 or 0; `sensitivity` is above 0 and at most 1.
@@ -243,7 +245,7 @@ def fit_floor_at(scores: Float[np.ndarray, " cases"], positive: Int[np.ndarray, 
     With `n` positive cases it is the score of the one that ranks ceil(floor (n + 1)), as in split conformal prediction
     (Papadopoulos et al. 2002, ECML; Angelopoulos & Bates 2023, Found. Trends Mach. Learn. 16:494): the share reached
     among the cases it was chosen on is a little above `floor`, because it flatters. Where there are too few for that
-    (below 19 for 0.95), all of them reach it. Raises ValueRuleError as `fit_refer_at` does.
+    (below 19 for 0.95), all of them reach it. Raises ValueRuleError as `fit_threshold` does.
     """
     return _reached(scores, positive, floor, lambda n: min(n, int(np.ceil(floor * (n + 1) - 1e-9))))
 

@@ -16,7 +16,7 @@ from dermoscope.core.probabilities import Prior
 from dermoscope.data.preprocess import parse_steps, steps_as_json
 from dermoscope.data.splits import Role
 from dermoscope.predict.bundle import MODEL, Bundle
-from dermoscope.predict.fitting import REFER_SENSITIVITY, concerning, fitted
+from dermoscope.predict.fitting import SENSITIVITY_FLOOR, concerning, fitted
 from dermoscope.predict.manifest import FORMAT, Manifest, Member
 from dermoscope.predict.views import first_views
 from dermoscope.refine.calibrate import Scaling, calibration_as_dict
@@ -61,7 +61,7 @@ def _uncalibrated(reader: Reader, recipe: Recipe, parts: Parts, described: Card)
         calibration_prior=tuple(Prior.uniform(taxonomy).values),
         training_counts=tuple(int(n) for n in np.maximum(counts, 1)),
         default_prior=recipe.prior,
-        decision={"codes": concerning(taxonomy), "refer_at": 0.5, "sensitivity": REFER_SENSITIVITY},
+        decision={"codes": concerning(taxonomy), "refer_at": 0.5, "sensitivity": SENSITIVITY_FLOOR},
         served=False,
         files={},
     )

@@ -16,7 +16,7 @@ from dermoscope.core.errors import BundleError, InputError, some, why
 from dermoscope.core.probabilities import Prior
 from dermoscope.core.taxonomy import Taxonomy
 from dermoscope.predict.bundle import MODEL, Bundle
-from dermoscope.predict.fitting import REFER_SENSITIVITY, concerning
+from dermoscope.predict.fitting import SENSITIVITY_FLOOR, concerning
 from dermoscope.predict.manifest import FORMAT, Manifest, Member
 from dermoscope.predict.session import Session
 from dermoscope.predict.views import first_views
@@ -215,7 +215,7 @@ def bare_bundle(graph: bytes, size: int, described: Described, summary: str) -> 
         calibration_prior=tuple(Prior.uniform(taxonomy).values),
         training_counts=(1,) * len(taxonomy),
         default_prior="calibration",
-        decision={"codes": concerning(taxonomy), "refer_at": 0.5, "sensitivity": REFER_SENSITIVITY},
+        decision={"codes": concerning(taxonomy), "refer_at": 0.5, "sensitivity": SENSITIVITY_FLOOR},
         served=False,
         files={},
     )
