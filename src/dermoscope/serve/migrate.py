@@ -1,10 +1,66 @@
-"""Tables of this version, whatever version was there before (alembic)."""
+"""Tables of this version, whatever version was there before (alembic; the steps are in `migrations/versions/`).
 
-from sqlalchemy import Engine
+All steps are one transaction, the only one that writes: who comes second waits and finds the work done, and a kill
+leaves the tables as they were.
+"""
 
-from dermoscope.serve.tables import Table
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, inspect
+
+from dermoscope.core.errors import InputError
+
+SCRIPTS = Path(__file__).parent / "migrations"
+"""The steps, one file each."""
 
 
-def migrate(engine: Engine) -> None:
-    """Bring the tables to this version."""
-    Table.metadata.create_all(engine)
+def migrate(engine: Engine, scripts: Path = SCRIPTS, to: str = "head") -> None:
+    """Bring the tables to this version (`to`: to another step; `base` is none of them).
+
+    Raises InputError for tables of a later version of dermoscope, and for those of another program.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(scripts).replace("%", "%%"))
+    steps = ScriptDirectory.from_config(config)
+    known = [step.revision for step in steps.walk_revisions()]  # the latest first
+    with engine.connect() as connection, _tables_may_be_remade(connection), connection.begin():
+        held = MigrationContext.configure(connection).get_current_revision()
+        _check(connection, held, known)
+        if held == (steps.get_current_head() if to == "head" else to):
+            return
+        config.attributes["connection"] = connection
+        backwards = to == "base" or (held in known and to in known and known.index(to) > known.index(held))
+        (command.downgrade if backwards else command.upgrade)(config, to)
+
+
+def _check(connection: Connection, held: str | None, known: list[str]) -> None:
+    """Refuse tables that no step leads from."""
+    shown = connection.engine.url.render_as_string()
+    if held is not None and held not in known:
+        raise InputError(
+            f"database {shown}: made by a later version of dermoscope (its tables are at step {held}, this version "
+            f"knows {known[0]}); install that version, or give another database"
+        )
+    if held is None and "cases" in inspect(connection).get_table_names():
+        raise InputError(f"database {shown}: holds tables of another program; give one that is empty")
+
+
+@contextmanager
+def _tables_may_be_remade(connection: Connection) -> Iterator[None]:
+    """SQLite changes a table by making it anew: rows that speak of the old one must not go with it."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    raw = connection.connection.driver_connection
+    assert raw is not None
+    raw.execute("PRAGMA foreign_keys=OFF")  # which nothing inside of a transaction can do
+    try:
+        yield
+    finally:
+        raw.execute("PRAGMA foreign_keys=ON")

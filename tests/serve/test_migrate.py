@@ -1,0 +1,198 @@
+"""Steps from any version of the tables to this one, with what is in them; never half, and never backwards unasked."""
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.exc import DBAPIError
+
+from dermoscope.core.errors import InputError
+from dermoscope.serve import store as module
+from dermoscope.serve.migrate import SCRIPTS, migrate
+from dermoscope.serve.options import Options
+from dermoscope.serve.store import Store
+from dermoscope.serve.tables import Blob, Case, Event, Image, Patient, Table
+
+SECOND = '''"""A second step, as a later version might have it."""
+import time
+from pathlib import Path
+import sqlalchemy as sa
+from alembic import op
+revision, down_revision = "0002", "0001"
+
+def upgrade() -> None:
+    op.create_table("rooms", sa.Column("id", sa.Integer(), primary_key=True))
+    with op.batch_alter_table("cases", recreate="auto") as batch:
+        batch.add_column(sa.Column("colour", sa.String(length=20), nullable=False, server_default="brown"))
+        batch.alter_column("body_site", existing_type=sa.String(length=40), type_=sa.String(length=60))
+    {then}
+
+def downgrade() -> None:
+    with op.batch_alter_table("cases") as batch:
+        batch.drop_column("colour")
+        batch.alter_column("body_site", existing_type=sa.String(length=60), type_=sa.String(length=40))
+    op.drop_table("rooms")
+'''
+
+
+@pytest.fixture
+def engine(options: Options) -> Iterator[Engine]:
+    """A database without tables."""
+    made = module._engine(options)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def later(tmp_path: Path) -> Path:
+    """The steps of a version that has one more."""
+    return with_second(tmp_path, "pass")
+
+
+def with_second(folder: Path, then: str) -> Path:
+    scripts = folder / "100% later"
+    shutil.copytree(SCRIPTS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
+    (scripts / "versions" / "0002_second.py").write_text(SECOND.format(then=then))
+    return scripts
+
+
+def fill(options: Options) -> None:
+    """A patient, a case and its image."""
+    store = Store.open(options)
+    with store.begin() as session:
+        session.add(Patient(id=1, pseudonym="P"))
+        session.add(Blob(digest="d" * 64, media="image/png", size=1, references=1))
+        session.flush()
+        session.add(Case(id=1, patient_id=1, body_site="head_neck", intake=["nail"], created_by="r"))
+        session.flush()
+        session.add(Image(case_id=1, kind="overview", digest="d" * 64, width=9, height=9, added_by="r"))
+    store.close()
+
+
+def step(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def differences(connection: Connection) -> list[object]:
+    context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+    return compare_metadata(context, Table.metadata)
+
+
+def test_the_steps_lead_to_the_tables_of_the_code(engine: Engine) -> None:
+    migrate(engine)
+    with engine.connect() as connection:
+        assert differences(connection) == [], 'write the step: python tools/migration.py "what changes"'
+    assert step(engine) == "0001"
+    migrate(engine)
+    assert step(engine) == "0001"
+
+
+def test_tables_of_an_older_version_are_brought_up_with_what_is_in_them(
+    engine: Engine, options: Options, later: Path
+) -> None:
+    fill(options)
+    migrate(engine, later)
+    assert step(engine) == "0002"
+    with engine.begin() as connection:
+        found = connection.execute(text("SELECT colour, body_site, intake FROM cases")).one()
+        assert found.colour == "brown"
+        assert found.body_site == "head_neck"
+        assert connection.scalar(text("SELECT case_id FROM images")) == 1
+        with pytest.raises(DBAPIError):  # the rule survived that the table it speaks of was made anew
+            connection.execute(text("UPDATE images SET case_id = 77"))
+    migrate(engine, later, "0001")
+    with engine.connect() as connection:
+        assert differences(connection) == []
+        assert connection.scalar(text("SELECT body_site FROM cases")) == "head_neck"
+        assert connection.scalar(text("SELECT count(*) FROM images")) == 1
+
+
+def test_back_to_nothing_and_up_again(engine: Engine, options: Options) -> None:
+    fill(options)
+    migrate(engine, to="base")
+    assert set(inspect(engine).get_table_names()) == {"alembic_version"}
+    fill(options)
+
+
+def test_tables_of_a_later_version_are_left_alone(engine: Engine, options: Options, later: Path) -> None:
+    migrate(engine, later)
+    told = r"made by a later version of dermoscope \(its tables are at step 0002, this version knows 0001\); install"
+    with pytest.raises(InputError, match=told) as raised:
+        Store.open(options)
+    assert str(raised.value).startswith(f"database {engine.url.render_as_string()}: ")
+    assert step(engine) == "0002"
+
+
+def test_tables_of_another_program_are_left_alone(engine: Engine, options: Options) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE cases (of_wine INTEGER)"))
+    with pytest.raises(InputError, match="holds tables of another program; give one that is empty"):
+        Store.open(options)
+    assert inspect(engine).get_table_names() == ["cases"]
+
+
+def test_a_step_that_fails_leaves_the_tables_as_they_were(engine: Engine, options: Options, tmp_path: Path) -> None:
+    fill(options)
+    with pytest.raises(ZeroDivisionError):
+        migrate(engine, with_second(tmp_path, "1 / 0"))
+    with engine.connect() as connection:
+        assert differences(connection) == []
+    fill_one_more(options)
+
+
+def fill_one_more(options: Options) -> None:
+    store = Store.open(options)
+    with store.begin() as session:
+        session.add(Event(who="r", what="entered", subject="s", details={}))
+    with store.read() as session:
+        assert session.get_one(Case, 1).images[0].width == 9
+    store.close()
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from dermoscope.serve import store
+from dermoscope.serve.migrate import migrate
+from dermoscope.serve.options import Options
+
+migrate(store._engine(Options(folder=Path(sys.argv[1]), database=sys.argv[2])), Path(sys.argv[3]))
+"""
+
+
+def child(options: Options, scripts: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", CHILD, str(options.folder), options.database, str(scripts)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def test_processes_that_start_at_once_wait_for_each_other(engine: Engine, options: Options) -> None:
+    children = [child(options, SCRIPTS) for _ in range(3)]
+    said = [one.communicate()[1] for one in children]
+    assert [(one.returncode, text) for one, text in zip(children, said, strict=True)] == [(0, "")] * 3
+    with engine.connect() as connection:
+        assert differences(connection) == []
+
+
+def test_a_kill_in_the_middle_of_a_step_leaves_the_tables_as_they_were(
+    engine: Engine, options: Options, tmp_path: Path
+) -> None:
+    fill(options)
+    reached = tmp_path / "reached"
+    with child(options, with_second(tmp_path, f"Path({str(reached)!r}).touch(); time.sleep(60)")) as running:
+        for _ in range(2000):
+            if reached.exists() or running.poll() is not None:
+                break
+            time.sleep(0.01)
+        running.kill()
+    assert reached.exists()
+    fill_one_more(options)
+    with engine.connect() as connection:
+        assert differences(connection) == []
