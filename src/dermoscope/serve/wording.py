@@ -1,15 +1,27 @@
 """Sentences that pages, paper and API have in common: made of stored values and the catalogue of texts."""
 
+from dermoscope.predict.bundle import Bundle
 from dermoscope.refine.prevalence import of_100
+from dermoscope.refine.quality import problems
 from dermoscope.serve.answers import MELANOMA, CaseAnswer
 from dermoscope.serve.site import Site
 from dermoscope.serve.texts import Texts
+
+UNUSUAL = 0.99
+"""Rank among the images of calibration from which a picture is called unusual, as `classify` does."""
 
 
 def notice(site: Site | None, t: Texts) -> str:
     """What the site says of itself wherever something is decided: as set, else the text of the catalogue."""
     own = site.notice.get(t.language, "") if site else ""
     return own or t("site.notice")
+
+
+def heading(answer: CaseAnswer, t: Texts) -> str:
+    """What the answer is called: a suspicion by its diagnosis."""
+    if answer.kind == "refer" and answer.answer.suspected:
+        return t("answer.suspicious_of", diagnosis=t.named("diagnosis", answer.answer.suspected))
+    return t.named("answer", answer.kind)
 
 
 def reason(answer: CaseAnswer, t: Texts) -> str:
@@ -38,3 +50,16 @@ def about_of_100(probability: float | None, t: Texts) -> str:
 def others_ranked(answer: CaseAnswer) -> tuple[str, ...]:
     """Diagnoses other than melanoma, the most probable first: rare ones cannot be calibrated, so without numbers."""
     return tuple(code for code in answer.ranked if code != MELANOMA)
+
+
+def worries_of(answer: CaseAnswer, bundle: Bundle, t: Texts) -> tuple[str, ...]:
+    """What does not keep from an answer and should be known all the same, once each."""
+    found = []
+    for result in answer.results:
+        found += [t(f"worry.{p.code}") for p in problems(result.quality, bundle.decision.quality) if not p.blocks]
+        side = min(result.quality.get(name, bundle.manifest.size) for name in ("width", "height"))
+        if side < bundle.manifest.size:
+            found.append(t("worry.coarse", side=int(side), size=bundle.manifest.size))
+        if result.ood is not None and result.ood >= UNUSUAL:
+            found.append(t("worry.unusual"))
+    return tuple(dict.fromkeys(found))
