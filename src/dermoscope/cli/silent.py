@@ -27,7 +27,12 @@ _HEADLINES = (
 
 def silent_report(
     folder: Annotated[Path | None, typer.Option(help="Folder of the service. [default: as `serve`]")] = None,
-    database: Annotated[str, typer.Option(help="Its database, where that is not in the folder: postgresql://...")] = "",
+    database: Annotated[
+        str,
+        typer.Option(
+            envvar="DERMOSCOPE_DATABASE", help="Its database, where that is not in the folder: postgresql://..."
+        ),
+    ] = "",
     model: Annotated[str | None, typer.Option(help="Only answers of the model with this SHA-256.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
