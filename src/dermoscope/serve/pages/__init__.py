@@ -1,1 +1,31 @@
 """The pages that readers see: one module for each screen; `common` draws them."""
+
+from fastapi import APIRouter
+
+from dermoscope.serve.pages import (
+    about,
+    batches,
+    case,
+    enter,
+    facts,
+    history,
+    media,
+    model,
+    new,
+    paper,
+    preferences,
+    samples,
+    settings,
+    silent,
+    whatif,
+    worklist,
+)
+from dermoscope.serve.pages.errors import error_page
+
+__all__ = ["error_page", "router"]
+
+router = APIRouter()
+for _screen in (worklist, new, case, facts, whatif, paper, media, samples, batches):
+    router.include_router(_screen.router)
+for _screen in (settings, silent, history, model, about, enter, preferences):
+    router.include_router(_screen.router)

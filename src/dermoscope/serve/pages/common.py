@@ -1,7 +1,8 @@
 """How a page is drawn: template, texts in the reader's language, who reads, and what the site says of itself.
 
-Templates find `t` (texts), `language`, `theme`, `person` (or None), `site` (or None), `notice`, `path` and `here` (the
-place in the navigation). A text that is missing or a name that is not given is an error, never an empty space.
+Templates find `t` (texts), `language`, `languages`, `theme`, `person` and `site` (either may be None), `status`,
+`notice`, `path` and `address` (with its question). A text that is missing or a name that is not given is an error,
+never an empty space.
 """
 
 from functools import cache
@@ -41,6 +42,7 @@ def page(
             theme=theme if theme in THEMES else "auto",
             person=person,
             site=site,
+            status=status,
             notice=notice(site, t),
             path=request.url.path,
             address=back(request),

@@ -24,8 +24,9 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (document.querySelector("dialog[open]") && event.key !== "?") return;
+  const pressed = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const wanted = [...document.querySelectorAll("[data-key]")]
-    .find((one) => one.dataset.key.split(" ").includes(event.key) && one.checkVisibility() && !one.disabled);
+    .find((one) => one.dataset.key.split(" ").includes(pressed) && one.checkVisibility() && !one.disabled);
   if (!wanted) return;
   event.preventDefault();
   if (wanted.matches("select, input[type=text], input[type=search], textarea")) wanted.focus();

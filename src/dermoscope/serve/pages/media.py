@@ -1,0 +1,31 @@
+"""Pictures as the pages show them: full resolution, small, and the heat map over what the model saw."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from dermoscope.serve import cases
+from dermoscope.serve.depends import Asking, Serving
+
+router = APIRouter(include_in_schema=False)
+FOREVER = {"Cache-Control": "private, max-age=31536000, immutable", "Content-Disposition": "inline"}
+"""A picture never changes; it is kept by this browser only."""
+
+
+@router.get("/images/{image_id:int}/full")
+def full(service: Serving, person: Asking, image_id: int) -> Response:
+    """The picture as it is stored."""
+    with service.looking(person) as desk:
+        image = cases.get_image(desk, image_id)
+        digest, media = image.digest, image.blob.media
+    return Response(service.blobs.read(digest), media_type=media, headers=FOREVER)
+
+
+@router.get("/images/{image_id:int}/thumb")
+def small(
+    service: Serving, person: Asking, image_id: int, side: Annotated[int, Query(ge=32, le=1280)] = 160
+) -> Response:
+    """A small copy."""
+    with service.looking(person) as desk:
+        digest = cases.get_image(desk, image_id).digest
+    return Response(service.blobs.thumbnail(digest, side), media_type="image/jpeg", headers=FOREVER)
