@@ -33,8 +33,10 @@ $(VENV)/for-development: $(VENV)/for-run
 
 setup: $(VENV)/for-development ## install everything
 
-run: demo ## classify samples, or IMAGES=folder, with the bundled model and write a page
-demo: $(VENV)/for-run
+run: $(VENV)/for-run ## start the web service on the bundled model; with IMAGES=folder classify those and exit
+	@$(if $(IMAGES),$(BIN)/dermoscope demo --images "$(IMAGES)",exec $(BIN)/dermoscope serve $(if $(PORT),--port $(PORT)))
+
+demo: $(VENV)/for-run ## classify a dozen samples with the bundled model and write a page
 	@$(BIN)/dermoscope demo $(if $(IMAGES),--images "$(IMAGES)")
 
 test: setup system check ## everything that CI checks
@@ -50,6 +52,7 @@ system: setup
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
 	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing Chromium for the browser tests (once)" && \
 	  apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null 2>&1; } || \
+	$(BIN)/python -m playwright install chromium >/dev/null 2>&1 || \
 	echo "no Chromium, and it cannot be installed here: the browser tests will be skipped"
 	@$(BIN)/python -c 'import weasyprint' >/dev/null 2>&1 || \
 	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing Pango for reports as PDF (once)" && \

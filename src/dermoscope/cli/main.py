@@ -15,6 +15,8 @@ from dermoscope.cli import (
     figures,
     report,
     runs,
+    serve,
+    silent,
     study,
     submit,
     train,
@@ -33,6 +35,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("classify")(classify.classify)
+app.command("serve")(serve.serve)
+app.command("silent-report")(silent.silent_report)
 app.command("evaluate")(evaluate.evaluate)
 app.command("submit")(submit.submit)
 app.command("demo")(demo.demo)

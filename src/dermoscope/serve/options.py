@@ -12,6 +12,8 @@ MOST_UPLOAD = 50_000_000
 MOST_FILES = 100
 """Files of one upload at most; a batch has this many images."""
 
+NO_DATABASE = "the database is named neither sqlite:///FILE nor postgresql://USER:PASSWORD@HOST/NAME; correct it"
+
 
 @dataclass(frozen=True)
 class Options:
@@ -33,12 +35,14 @@ class Options:
 
     @property
     def url(self) -> str:
-        """The database, as SQLAlchemy names it."""
+        """The database, as SQLAlchemy names it. Raises InputError for one of another kind."""
         if not self.database:
             return f"sqlite:///{self.folder / 'dermoscope.sqlite'}"
         for short in ("postgres://", "postgresql://"):
             if self.database.startswith(short):
                 return "postgresql+psycopg://" + self.database.removeprefix(short)
+        if not self.database.startswith(("sqlite:", "postgresql+psycopg:")):
+            raise InputError(NO_DATABASE)
         return self.database
 
     @property

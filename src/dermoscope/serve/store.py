@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlalchemy.orm import Session, sessionmaker
 
 from dermoscope.core.errors import BusyError, InputError, MissingDependencyError
-from dermoscope.serve.options import Options
+from dermoscope.serve.options import NO_DATABASE, Options
 
 _WAIT = 30
 """Seconds that a writer waits for another one."""
@@ -110,9 +110,7 @@ def _engine(options: Options) -> Engine:
         connect = {"timeout": _WAIT, "check_same_thread": False}
         engine = create_engine(options.url, connect_args=connect, **given)
     except (ArgumentError, NoSuchModuleError):
-        raise InputError(
-            "the database is named neither sqlite:///FILE nor postgresql://USER:PASSWORD@HOST/NAME; correct it"
-        ) from None
+        raise InputError(NO_DATABASE) from None
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
             f"{error.name} is not installed, and PostgreSQL needs it: pip install 'dermoscope[postgres]'"

@@ -1,0 +1,77 @@
+"""The service as one application: opened, put together, closed."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+from starlette.concurrency import run_in_threadpool
+
+from dermoscope import __version__
+from dermoscope.predict.predictor import Predictor
+from dermoscope.serve import accounts, api, pages
+from dermoscope.serve.api import problems
+from dermoscope.serve.blobs import Blobs
+from dermoscope.serve.desk import Service
+from dermoscope.serve.engine import Engine
+from dermoscope.serve.guard import Guard
+from dermoscope.serve.limits import BodyLimit
+from dermoscope.serve.options import Options
+from dermoscope.serve.site import first_start
+from dermoscope.serve.store import Store
+from dermoscope.serve.worker import Worker
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1", "testserver")
+
+
+def open_service(options: Options) -> Service:
+    """Database, files and model, ready to serve. `close_service` ends it.
+
+    Raises InputError for a folder or database that cannot be used, BundleError for a model that cannot.
+    """
+    predictor = Predictor.load(options.bundle, threads=options.threads or None)
+    predictor.bundle.check_served()
+    store = Store.open(options)
+    with store.begin() as session:
+        first_start(session, on_loopback=options.on_loopback)
+    return Service(options, store, Blobs(options.folder), Engine(predictor), accounts.key_of(options.folder))
+
+
+def close_service(service: Service) -> None:
+    """Finish what was accepted, and give everything back."""
+    service.engine.close()
+    service.store.close()
+
+
+def create_app(options: Options, service: Service | None = None) -> FastAPI:
+    """The application. The service (opened when it starts, where none is given) stands in `app.state.service`."""
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        opened = await run_in_threadpool(open_service, options) if service is None else service
+        app.state.service = opened
+        worker = Worker(opened)
+        try:
+            yield
+        finally:
+            await run_in_threadpool(worker.close)
+            await run_in_threadpool(close_service, opened)
+
+    app = FastAPI(
+        title="dermoscope",
+        version=__version__,
+        summary="A second reader of dermoscopic images for research, that knows when not to answer.",
+        description="Research software: not a medical device, no diagnosis without a physician.",
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        lifespan=life,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.include_router(api.root)
+    app.include_router(api.router)
+    app.include_router(pages.router)
+    app.mount("/static", StaticFiles(packages=[("dermoscope.serve", "static")]), name="static")
+    problems.install(app, pages.error_page)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Guard, hosts=(*_LOOPBACK, options.host) if options.on_loopback else ())
+    return app

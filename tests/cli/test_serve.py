@@ -1,0 +1,118 @@
+"""`dermoscope serve` as a process: what it prints, whom it lets in, how it ends."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+pytest.importorskip("fastapi", reason="the service is not installed: pip install 'dermoscope[serve]'")
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "dermoscope.cli.main", "serve", *arguments]
+
+
+@contextmanager
+def serving(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], list[str], str]]:
+    """A running service, the lines that it printed, and its address on this machine."""
+    full = command("--folder", str(folder), "--port", "0", "--threads", "1", *arguments)
+    process = subprocess.Popen(full, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        lines = []
+        while not lines or "Ctrl-C" not in lines[-1]:
+            line = process.stdout.readline()
+            assert line, process.stderr.read()
+            lines.append(line.rstrip("\n"))
+        port = int(re.findall(r":(\d+)$", lines[0])[0])
+        yield process, lines, f"http://127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+
+
+def test_a_newcomer_is_told_where_to_go_and_what_it_is_not(tmp_path: Path) -> None:
+    with serving(tmp_path / "kept") as (process, lines, address):
+        assert lines[0] == f"dermoscope is ready: {address}"
+        assert any("mode     open, the reader first" in line for line in lines)
+        assert any("not a medical device" in line for line in lines)
+        assert not any("code" in line for line in lines)
+        assert httpx.get(f"{address}/health").status_code == 200
+        assert httpx.get(f"{address}/ready").status_code == 200
+        assert httpx.get(address, follow_redirects=True).status_code == 200
+        assert httpx.get(f"{address}/health", headers={"Host": "evil.example"}).status_code == 403
+    assert process.returncode == 130
+    assert (tmp_path / "kept" / "dermoscope.sqlite").is_file()
+
+
+def test_where_others_reach_it_the_first_start_is_silent_and_asks_for_codes(tmp_path: Path) -> None:
+    with serving(tmp_path / "kept", "--host", "0.0.0.0") as (_, lines, address):
+        assert any("mode     silent" in line for line in lines)
+        codes = dict(re.findall(r"(admin|reader): (\S+)", "\n".join(lines)))
+        assert set(codes) == {"admin", "reader"}
+        settings = f"{address}/api/v1/settings"
+        assert httpx.get(settings).status_code == 401
+        assert httpx.get(settings, headers={"X-Reader": "anna"}).status_code == 401
+        assert httpx.get(settings, headers={"Authorization": "Bearer wrong"}).status_code == 401
+        for code in codes.values():
+            assert httpx.get(settings, headers={"Authorization": f"Bearer {code}"}).status_code == 200
+        assert httpx.get(address, follow_redirects=False).status_code in (302, 303, 307)
+    with serving(tmp_path / "kept", "--host", "0.0.0.0") as (_, lines, address):
+        assert not re.findall(r"(admin|reader): \S+", "\n".join(lines))
+        admin = {"Authorization": f"Bearer {codes['admin']}"}
+        assert httpx.get(f"{address}/api/v1/settings", headers=admin).status_code == 200
+    with serving(tmp_path / "kept", "--host", "0.0.0.0", "--new-codes") as (_, lines, address):
+        assert len(re.findall(r"(admin|reader): \S+", "\n".join(lines))) == 2
+        assert httpx.get(f"{address}/api/v1/settings", headers=admin).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--port", "70000"], "port 70000: give 1 to 65535, or 0 for a free one"),
+        (["--host", "999.1.1.1", "--port", "0"], "cannot be listened on"),
+        (["--bundle", "nowhere", "--port", "0"], "nowhere"),
+        (["--database", "mysql://x/y", "--port", "0"], "neither sqlite:///FILE nor postgresql://"),
+        (["--database", "postgresql://u:secret@127.0.0.1:1/x", "--port", "0"], "cannot be opened"),
+    ],
+)
+def test_what_cannot_be_served_is_said_in_one_sentence(tmp_path: Path, arguments: list[str], said: str) -> None:
+    ended = subprocess.run(
+        command("--folder", str(tmp_path / "kept"), *arguments), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert said in ended.stderr
+    assert "secret" not in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        arguments = command("--folder", str(tmp_path), "--port", str(port))
+        ended = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert f"127.0.0.1:{port}: cannot be listened on" in ended.stderr
+    assert "another program listens there; give another --port" in ended.stderr
+
+
+def test_a_folder_that_cannot_be_one_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    arguments = command("--folder", str(tmp_path / "file"), "--port", "0")
+    ended = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert f"{tmp_path / 'file'}: cannot be made" in ended.stderr
