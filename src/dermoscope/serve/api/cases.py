@@ -15,7 +15,7 @@ from dermoscope.serve.api.frame import routes
 from dermoscope.serve.api.idempotency import Posting, at_a_desk, by_itself
 from dermoscope.serve.api.problems import documented
 from dermoscope.serve.api.schemas import BodySite, CaseOut, HistologyIn, NewCaseIn, PlaceIn, shown
-from dermoscope.serve.api.words import MOST_NUMBER, TEXT, Code, Day, Number
+from dermoscope.serve.api.words import MOST_NUMBER, TEXT, Code, FormDay, Number
 from dermoscope.serve.blobs import Blobs
 from dermoscope.serve.depends import Asking, Serving
 from dermoscope.serve.desk import Desk
@@ -189,8 +189,8 @@ def add_images(
     case_id: Number,
     files: Files,
     kind: Annotated[cases.Kind, Form(description="Dermoscopic ones are scored, overviews only shown.")] = "dermoscopic",
-    captured_on: Annotated[Day, Form(description="When they were taken, where the files do not say.")] = None,
-    polarisation: Annotated[Literal["polarised", "unpolarised"] | None, Form()] = None,
+    captured_on: Annotated[FormDay, Form(description="When they were taken, where the files do not say.")] = None,
+    polarisation: Annotated[Literal["polarised", "unpolarised", ""], Form(description="How, if it is known.")] = "",
 ) -> Response:
     """Add images to a case. Dermoscopic ones are read by the model, overviews are only shown.
 
@@ -198,7 +198,7 @@ def add_images(
     """
     found = given(files)
     said = {"captured_on": captured_on, "polarisation": polarisation}
-    known: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
+    known: dict[str, Any] = {name: value for name, value in said.items() if value}
 
     def work() -> ImagesOut:
         good, bad = pictures(found)

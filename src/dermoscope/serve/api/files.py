@@ -29,7 +29,8 @@ Files = Annotated[
     BeforeValidator(_without_empty),
     File(
         description=f"Images: JPEG, PNG, TIFF, BMP, GIF or WebP; 1 to {MOST_FILES} of them, at most "
-        f"{MOST_UPLOAD:,} bytes each."
+        f"{MOST_UPLOAD:,} bytes each.",
+        json_schema_extra={"minItems": 1, "maxItems": MOST_FILES},
     ),
 ]
 

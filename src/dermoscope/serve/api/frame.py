@@ -41,10 +41,12 @@ def routes(tag: str, description: str) -> tuple[APIRouter, dict[str, str]]:
     return router, {"name": tag, "description": description}
 
 
-def file_content(*media: str, text: str | None = None) -> dict[int | str, dict[str, Any]]:
-    """What OpenAPI says of a route that sends a file; `text` is an example of one that can be read."""
-    schema = {"type": "string", "format": "binary"} if text is None else {"type": "string"}
-    shown = {"schema": schema, "example": "(bytes)" if text is None else text}
+def file_content(*media: str, example: str | dict[str, Any] | None = None) -> dict[int | str, dict[str, Any]]:
+    """What OpenAPI says of a route that sends a file: text or JSON with an example, else bytes."""
+    schema: dict[str, Any] = {"type": "object" if isinstance(example, dict) else "string"}
+    if example is None:
+        schema["format"] = "binary"
+    shown = {"schema": schema, "example": "(bytes)" if example is None else example}
     return {200: {"description": "The file.", "content": dict.fromkeys(media, shown)}}
 
 

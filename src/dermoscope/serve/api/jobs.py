@@ -31,7 +31,7 @@ _JOB = {
     "done": 41,
     "failed": 1,
     "left_s": 12.5,
-    "items": [{"position": 1, "pseudonym": "B3-001", "state": "done", "case_id": 12, "problem": None}],
+    "items": [{"position": 1, "pseudonym": "B3-001", "state": "done", "case": 12, "problem": None}],
 }
 
 
@@ -43,7 +43,7 @@ class JobItemOut(BaseModel):
     position: int
     pseudonym: str
     state: str = Field(description="`waiting`, `done` or `failed`.")
-    case_id: int | None
+    case: int | None
     problem: str | None = Field(description="Why it failed.")
 
 
@@ -66,7 +66,10 @@ class JobOut(BaseModel):
     @classmethod
     def of(cls, progress: jobs.Progress) -> "JobOut":
         """The batch as the API tells it."""
-        items = [JobItemOut.model_validate(item, from_attributes=True) for item in progress.items]
+        items = [
+            JobItemOut(position=i.position, pseudonym=i.pseudonym, state=i.state, case=i.case_id, problem=i.problem)
+            for i in progress.items
+        ]
         names = [name for name in cls.model_fields if name != "items"]
         return cls.model_validate({**{name: getattr(progress, name) for name in names}, "items": items})
 
@@ -85,15 +88,15 @@ def create_job(
     files: Files,
     title: Annotated[MaybeText, Form(description="What the list calls it.")] = "",
     pseudonyms: Annotated[
-        list[Name] | None,
+        list[Name],
         Form(max_length=MOST_FILES, description="One for each file, in their order; without any, `B3-001` and so on."),
-    ] = None,
+    ] = [],  # noqa: B006
 ) -> Response:
     """Send a batch. It is stored when this is answered, and worked off in the background.
 
     A file that is no image becomes an item that failed, with its reason.
     """
-    found, named = given(files), pseudonyms or []
+    found, named = given(files), pseudonyms
     if named and len(named) != len(found):
         raise InputError(f"{len(named)} pseudonyms for {len(found)} files; give one for each, or none")
     large = [refused for one in found if (refused := oversize(one)) is not None]

@@ -1,7 +1,7 @@
 """Settings of the site: read by everybody, changed by an admin, every change recorded."""
 
 import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -73,14 +73,22 @@ PartOfAll = Annotated[float, Field(gt=0, lt=1, strict=True)]
 Paragraph = Annotated[str, Field(max_length=site.LONGEST_NOTICE, pattern=TEXT)]
 
 
-class PrevalenceIn(BaseModel):
-    """A known prevalence by name, or `own` with both shares."""
+class KnownIn(BaseModel):
+    """A known prevalence by its name."""
+
+    model_config = taken({"name": "general_practice"})
+
+    name: Annotated[str, Field(json_schema_extra={"enum": list(SITES)})]
+
+
+class OwnIn(BaseModel):
+    """Shares that the site has counted itself; melanoma is at most as common as malignant."""
 
     model_config = taken({"name": OWN, "malignant": 0.2, "melanoma": 0.06})
 
-    name: str = Field(json_schema_extra={"enum": [*SITES, OWN]})
-    malignant: PartOfAll | None = None
-    melanoma: PartOfAll | None = None
+    name: Literal["own"]
+    malignant: PartOfAll
+    melanoma: PartOfAll
 
 
 class NoticeIn(BaseModel):
@@ -99,7 +107,7 @@ class SettingsIn(BaseModel):
 
     mode: site.Mode | None = None
     order: site.Order | None = None
-    prevalence: PrevalenceIn | None = None
+    prevalence: OwnIn | KnownIn | None = None
     notice: NoticeIn | None = None
 
 

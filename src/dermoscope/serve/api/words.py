@@ -26,7 +26,7 @@ Share = Annotated[float, Field(ge=0, le=1, strict=True)]
 
 
 def _day(value: Any) -> Any:
-    if value is None or isinstance(value, datetime.date):
+    if value is None:
         return value
     if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
         raise ValueError("a day is written like 2026-03-31")
@@ -38,3 +38,5 @@ Day = Annotated[
     BeforeValidator(_day),
     WithJsonSchema({"anyOf": [{"type": "string", "format": "date"}, {"type": "null"}]}),
 ]
+FormDay = Annotated[datetime.date | None, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
+"""The same in a form, where nothing is said by leaving it out."""

@@ -1,0 +1,34 @@
+"""The description of the API (`/openapi.json`): what FastAPI makes of the routes, completed by what the app knows."""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from dermoscope.serve.api.problems import PLACE, documented
+
+
+def describe(app: FastAPI, *, login: bool) -> None:
+    """Let the application say where a code is needed, and which problems any address has.
+
+    Without `login` the service is reached from its own machine only, and asks for no code.
+    """
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            found = made()
+            for path, item in found["paths"].items():
+                for operation in item.values():
+                    _complete(operation, path, login)
+        assert app.openapi_schema is not None
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _complete(operation: dict[str, Any], path: str, login: bool) -> None:
+    if not login:
+        operation.pop("security", None)
+    if not path.startswith(PLACE):
+        for status, said in documented(403).items():
+            operation["responses"].setdefault(str(status), said)
