@@ -9,12 +9,15 @@ import datetime
 import threading
 from collections import Counter
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 from sqlalchemy import func, select
 
 from dermoscope.core.errors import ConflictError, ImageError, InputError, NotFoundError, some
+from dermoscope.predict.session import usable_cores
 from dermoscope.serve.accounts import Person
 from dermoscope.serve.cases import NewCase
 from dermoscope.serve.desk import Desk, Service
@@ -72,11 +75,7 @@ def create(service: Service, person: Person, given: Iterable[Given], title: str 
     A file that is no image becomes a failed item. Raises InputError for no file, more than `MOST_FILES`, or a lesion of
     a patient that stands twice.
     """
-    rows: list[tuple[Given, _Kept | str]] = []
-    for position, one in enumerate(given, start=1):
-        if position > MOST_FILES:
-            raise InputError(f"a batch has at most {MOST_FILES} images; send the others as another one")
-        rows.append((_checked(one), _kept(service, one.data, position)))
+    rows = _stored(service, given)
     if not rows:
         raise InputError("no image was given; choose at least one")
     named = Counter((one.pseudonym, one.lesion) for one, _ in rows if one.pseudonym)
@@ -124,6 +123,19 @@ def cancel(desk: Desk, job_id: int) -> None:
     for item in job.items:
         let_go(desk, item)
     desk.record("job.cancelled", f"job/{job_id}", left=sum(i.state == "waiting" for i in job.items))
+
+
+def _stored(service: Service, given: Iterable[Given]) -> list[tuple[Given, "_Kept | str"]]:
+    """Every file of a batch, cleaned on all cores and stored; no more are held in memory than there are cores."""
+    rows: list[tuple[Given, _Kept | str]] = []
+    numbered, cores = enumerate(given, start=1), usable_cores()
+    with ThreadPoolExecutor(cores) as pool:
+        while chunk := list(islice(numbered, cores)):
+            if chunk[-1][0] > MOST_FILES:
+                raise InputError(f"a batch has at most {MOST_FILES} images; send the others as another one")
+            checked = [_checked(one) for _, one in chunk]
+            rows += zip(checked, pool.map(lambda item: _kept(service, item[1].data, item[0]), chunk), strict=True)
+    return rows
 
 
 def _checked(one: Given) -> Given:
