@@ -1,0 +1,49 @@
+"""What a page says where something did not work: in words first, what the service said below."""
+
+from urllib.parse import quote
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse, Response
+from starlette.exceptions import HTTPException
+
+from dermoscope.core.errors import DermoscopeError
+from dermoscope.serve.api.problems import RETRY_AFTER, status_of
+from dermoscope.serve.depends import NotEnteredError, maybe_person
+from dermoscope.serve.pages.common import back, page
+
+TOLD = (400, 403, 404, 409, 413, 422, 500, 503)
+"""Statuses that the catalogue has words for; any other is told as 400 or 500."""
+
+
+def error_page(request: Request, error: Exception) -> Response:
+    """A readable page of an error, with the right status; whoever has not entered is led to where one enters."""
+    if isinstance(error, NotEnteredError):
+        asked = back(request) if request.method == "GET" else "/"
+        return RedirectResponse(f"/enter?back={quote(asked, safe='/')}", 303)
+    status, said = _told(error)
+    words = status if status in TOLD else 400 if status < 500 else 500
+    try:
+        person = maybe_person(request)
+    except (DermoscopeError, AttributeError):
+        person = None
+    headers = dict(getattr(error, "headers", None) or {}) | ({"Retry-After": str(RETRY_AFTER)} if status == 503 else {})
+    name = "error_part.html.j2" if request.headers.get("hx-request") else "error.html.j2"
+    answer = page(request, name, person, None, status, code=words, said=said, again=_again(request))
+    answer.headers.update(headers)
+    return answer
+
+
+def _told(error: Exception) -> tuple[int, str]:
+    """Status of an error, and what it says of itself; a mistake of the service's own says nothing."""
+    if isinstance(error, DermoscopeError):
+        return status_of(error), str(error)
+    if isinstance(error, RequestValidationError):
+        return 422, "; ".join(f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors())
+    if isinstance(error, HTTPException):
+        return error.status_code, "" if error.status_code == 404 else error.detail
+    return 500, ""
+
+
+def _again(request: Request) -> str | None:
+    return back(request) if request.method == "GET" else None
