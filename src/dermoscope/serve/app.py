@@ -11,6 +11,7 @@ from dermoscope import __version__
 from dermoscope.predict.predictor import Predictor
 from dermoscope.serve import accounts, api, pages
 from dermoscope.serve.api import problems
+from dermoscope.serve.api.describe import describe
 from dermoscope.serve.blobs import Blobs
 from dermoscope.serve.desk import Service
 from dermoscope.serve.engine import Engine
@@ -64,6 +65,7 @@ def create_app(options: Options, service: Service | None = None) -> FastAPI:
         description="Research software: not a medical device, no diagnosis without a physician.",
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=life,
+        openapi_tags=api.TAGS,
         docs_url=None,
         redoc_url=None,
     )
@@ -72,6 +74,7 @@ def create_app(options: Options, service: Service | None = None) -> FastAPI:
     app.include_router(pages.router)
     app.mount("/static", StaticFiles(packages=[("dermoscope.serve", "static")]), name="static")
     problems.install(app, pages.error_page)
+    describe(app, login=not options.on_loopback)
     app.add_middleware(BodyLimit)
     app.add_middleware(Guard, hosts=(*_LOOPBACK, options.host) if options.on_loopback else ())
     return app

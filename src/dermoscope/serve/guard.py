@@ -4,8 +4,12 @@ from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dermoscope.serve.api.problems import answer as problem
+from dermoscope.serve.api.problems import is_machine
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 POLICY = "; ".join(
@@ -57,17 +61,30 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        answer = self.app if refusal is None else PlainTextResponse(refusal, 403)
+        answer = self.app if refusal is None else _refused(Request(scope), refusal)
         await answer(scope, receive, guarded)
 
     def _refusal(self, method: str, headers: Headers) -> str | None:
         host = headers.get("host", "")
-        if self.hosts and (urlsplit(f"//{host}").hostname or "").lower() not in self.hosts:
+        if self.hosts and _name(f"//{host}") not in self.hosts:
             return f"this service is not called {host!r}; use the address that it printed at its start"
         if method in _SAFE:
             return None
         fetched, origin = headers.get("sec-fetch-site"), headers.get("origin")
-        foreign = origin is not None and urlsplit(origin).netloc.lower() != host.lower()
+        foreign = origin is not None and origin.lower().partition("://")[2] != host.lower()
         if fetched not in (None, "same-origin", "none") or (fetched is None and foreign):
             return "this request came from a page of another site; open the service itself"
         return None
+
+
+def _name(address: str) -> str:
+    """The host that an address names; nothing for one that is none (`[`)."""
+    try:
+        return (urlsplit(address).hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def _refused(request: Request, refusal: str) -> Response:
+    told = is_machine(request.url.path)
+    return problem(request, 403, refusal) if told else PlainTextResponse(refusal, 403)
