@@ -1,7 +1,7 @@
 """What the tests of the service share. What asks for `options`, or for what stands on it, runs on both databases.
 
-    options    a folder of its own, an empty database        client   starlette's TestClient
-    store      that database, its tables made                live     a real server on loopback: its address
+    options    a folder of its own, a database of its own    client   starlette's TestClient
+    store      that database                                 live     a real server on loopback: its address
     service    the bundled model, that database, that folder
 
 Tests that gain nothing from PostgreSQL say so: `pytestmark = pytest.mark.parametrize("database", ["sqlite"],
@@ -42,33 +42,72 @@ def postgres() -> Iterator[str]:
     except Exception as error:  # no rights, no room, another kind of machine: the wheel says it in many ways
         shutil.rmtree(folder, ignore_errors=True)
         pytest.skip(f"no PostgreSQL can be started here ({type(error).__name__}: {error})")
+    for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # only clients are killed here, not the machine
+        server.psql(f"ALTER SYSTEM SET {setting} = off")
+    server.psql("SELECT pg_reload_conf()")
     yield server.get_uri("{}")
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture
+def tables_made() -> bool:
+    """Whether databases come with their tables, which saves every test a fifth of a second; `test_migrate` says no."""
+    return True
+
+
+@pytest.fixture(scope="session")
+def made_postgres(postgres: str) -> str:
+    """The name of a database that has its tables, to be copied."""
+    import psycopg
+
+    with psycopg.connect(postgres.format("postgres"), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE made")
+    make_tables(Path("/none"), postgres.format("made"))
+    return "made"
+
+
+@pytest.fixture(scope="session")
+def made_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a database that has its tables, to be copied."""
+    folder = tmp_path_factory.mktemp("made") / "service"
+    make_tables(folder, "")
+    return folder
+
+
+def make_tables(folder: Path, database: str) -> None:
+    from dermoscope.serve.options import Options
+    from dermoscope.serve.store import Store
+
+    Store.open(Options(folder=folder, database=database)).close()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of an empty database: none for SQLite, which lies in the folder of the options."""
+def database(request: pytest.FixtureRequest, tables_made: bool) -> Iterator[str]:
+    """The address of a database: none for SQLite, which lies in the folder of the options."""
     if request.param == "sqlite":
         yield ""
         return
     import psycopg
 
     address, name = request.getfixturevalue("postgres"), f"test_{next(_numbers)}"
+    source = request.getfixturevalue("made_postgres") if tables_made else "template1"
     with psycopg.connect(address.format("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {source}")
     yield address.format(name)
     with psycopg.connect(address.format("postgres"), autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
-def options(tmp_path: Path, database: str) -> "Options":
+def options(request: pytest.FixtureRequest, tmp_path: Path, database: str, tables_made: bool) -> "Options":
     """A start on loopback with one thread, in a folder of its own, on one of the databases."""
     from dermoscope.serve.options import Options
 
-    return Options(port=0, folder=tmp_path / "service", database=database, threads=1)
+    folder = tmp_path / "service"
+    if tables_made and not database:
+        shutil.copytree(request.getfixturevalue("made_sqlite"), folder)
+    return Options(port=0, folder=folder, database=database, threads=1)
 
 
 @pytest.fixture

@@ -43,6 +43,11 @@ def downgrade() -> None:
 
 
 @pytest.fixture
+def tables_made() -> bool:
+    return False
+
+
+@pytest.fixture
 def engine(options: Options) -> Iterator[Engine]:
     """A database without tables."""
     made = module._engine(options)

@@ -191,11 +191,13 @@ def test_whoever_waits_too_long_is_told(options: Options, monkeypatch: pytest.Mo
 
 
 @sqlite_only
-def test_sqlite_keeps_what_was_committed_and_lies_where_nobody_else_looks(store: Store, options: Options) -> None:
+def test_sqlite_keeps_what_was_committed_and_lies_where_nobody_else_looks(options: Options, tmp_path: Path) -> None:
+    store = Store.open(replace(options, folder=tmp_path / "a" / "new"))
     with store.read() as session:
         for name, value in (("journal_mode", "wal"), ("foreign_keys", 1), ("synchronous", 2)):
             assert session.scalar(text(f"PRAGMA {name}")) == value
-    assert options.folder.stat().st_mode & 0o777 == 0o700
+    store.close()
+    assert (tmp_path / "a" / "new").stat().st_mode & 0o777 == 0o700
 
 
 @sqlite_only
@@ -205,7 +207,6 @@ def test_a_database_that_cannot_be_opened_is_named(options: Options, tmp_path: P
         Store.open(replace(options, folder=tmp_path / "file" / "below"))
     with pytest.raises(InputError, match="neither sqlite:///FILE nor postgresql"):
         Store.open(replace(options, database="mongodb://x/y"))
-    options.folder.mkdir()
     (options.folder / "dermoscope.sqlite").write_bytes(b"this is no database " * 100)
     with pytest.raises(InputError, match=r"cannot be opened \(file is not a database\); check the address"):
         Store.open(options)
