@@ -136,5 +136,4 @@ def none_readable(bad: Sequence[Refused]) -> RefusedError:
 
 def _name(sent: str, position: int) -> str:
     """A file's name, fit to be told and to name a result."""
-    name = shown_name(sent) if sent else ""
-    return name if name.strip(".") else f"image-{position}"
+    return shown_name(sent) if sent.strip(" ./\\") else f"image-{position}"
