@@ -219,7 +219,8 @@ def _form(
 
 def _onward(request: Request, case_id: int, added: Added) -> Response:
     """To the case, with what is to be said of its pictures."""
-    told = urlencode([("notice", f"{n.code}:{n.figures['case']}") for n in added.notices])
+    notices = dict.fromkeys(f"{n.code}:{n.figures['case']}" for n in added.notices)
+    told = urlencode([("notice", one) for one in notices])
     place = f"/cases/{case_id}" + (f"?{told}" if told else "")
     if request.headers.get("hx-request") == "true":
         return Response(status_code=204, headers={"HX-Redirect": place})

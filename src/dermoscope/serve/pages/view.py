@@ -115,7 +115,7 @@ def view_of(desk: Desk, case: Case, wanted: Filter, image_id: int | None = None)
         _stage(readings, shown, pictures),
         shown,
         readings,
-        tuple(_earlier(desk, case, visit) for visit in visits if visit.number < case.visit),
+        tuple(_earlier(desk, case, visit, shown is not None) for visit in visits if visit.number < case.visit),
         before,
         after,
         _experience(desk),
@@ -130,8 +130,9 @@ def _stage(readings: Readings, shown: CaseAnswer | None, pictures: Sequence[Pict
     return "reading" if readings.first is None else "waiting"
 
 
-def _earlier(desk: Desk, case: Case, visit: Visit) -> Earlier:
-    seen = visible(desk, case, visit.number)
+def _earlier(desk: Desk, case: Case, visit: Visit, answered: bool) -> Earlier:
+    """While the current visit is still to be read, its reader is not reminded of earlier answers either."""
+    seen = answered and visible(desk, case, visit.number)
     return Earlier(visit, of(desk, case, visit.number), answer_of(desk, case, visit.number) if seen else None)
 
 
