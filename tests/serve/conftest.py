@@ -25,6 +25,7 @@ pytest.importorskip("sqlalchemy", reason="the service is not installed: pip inst
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
+    from dermoscope.predict.predictor import Predictor
     from dermoscope.serve.desk import Service
     from dermoscope.serve.options import Options
     from dermoscope.serve.store import Store
@@ -120,14 +121,24 @@ def store(options: "Options") -> Iterator["Store"]:
     made.close()
 
 
-@pytest.fixture
-def service(options: "Options") -> Iterator["Service"]:
-    """The service with the bundled model, without its web application: what domain functions are called with."""
-    from dermoscope.serve.app import close_service, open_service
+@pytest.fixture(scope="session")
+def shared_predictor() -> "Predictor":
+    """The bundled model on one thread."""
+    from dermoscope.predict.predictor import Predictor
 
-    opened = open_service(options)
-    yield opened
-    close_service(opened)
+    return Predictor.load("default", threads=1)
+
+
+@pytest.fixture
+def service(options: "Options", store: "Store", shared_predictor: "Predictor") -> Iterator["Service"]:
+    """The service without its web application: what domain functions are called with."""
+    from dermoscope.serve.accounts import key_of
+    from dermoscope.serve.blobs import Blobs
+    from dermoscope.serve.desk import Service
+    from dermoscope.serve.engine import Engine
+
+    with Engine(shared_predictor) as engine:
+        yield Service(options, store, Blobs(options.folder), engine, key_of(options.folder))
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def test_a_cookie_is_good_for_who_it_was_made_for_and_ends(store: Store, monkeyp
 
 
 def test_the_key_of_cookies_stays_and_is_the_owners_alone(options: Options) -> None:
-    options.folder.mkdir(parents=True)
+    options.folder.mkdir(parents=True, exist_ok=True)
     key = key_of(options.folder)
     assert len(key) == 32
     assert key_of(options.folder) == key
