@@ -1,8 +1,9 @@
 """Who is reading: a code name where only this machine is served, and a code with it anywhere else."""
 
 from typing import Annotated
+from urllib.parse import quote
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from dermoscope.core.errors import InputError
@@ -19,11 +20,9 @@ LONGEST_CODE = 200
 
 
 @router.get("/enter")
-def enter(
-    request: Request, service: Serving, back: str = "/", code: Annotated[str, Query(max_length=LONGEST_CODE)] = ""
-) -> HTMLResponse:
-    """Ask for a code name; a link that was printed with the code in it needs no typing of it."""
-    return _form(request, service, {"back": inside(back), "code": code})
+def enter(request: Request, service: Serving, back: str = "/") -> HTMLResponse:
+    """Ask for a code name, and for a code where others reach the service."""
+    return _form(request, service, {"back": inside(back)})
 
 
 @router.post("/enter")
@@ -35,18 +34,18 @@ def entered(
     back: Annotated[str, Form()] = "/",
 ) -> Response:
     """Remember who is reading, or say what was wrong."""
-    given = {"name": name, "code": code, "back": inside(back)}
+    given = {"name": name, "back": inside(back)}
     try:
         name = checked_name(name)
     except InputError:
         return _form(request, service, given, wrong="name")
     answer = RedirectResponse(inside(back), 303)
     if service.options.on_loopback:
-        answer.set_cookie("reader", name, max_age=_YEAR, httponly=True, samesite="lax")
+        answer.set_cookie("reader", quote(name), max_age=_YEAR, httponly=True, samesite="lax")
         return answer
     made = _ticket(service, name, code)
     if made is None:
-        return _form(request, service, given | {"code": ""}, wrong="code")
+        return _form(request, service, given, wrong="code")
     secure = request.url.scheme == "https"
     answer.set_cookie("session", made, max_age=DAY, httponly=True, samesite="lax", secure=secure)
     return answer
@@ -81,7 +80,7 @@ def _form(request: Request, service: Service, given: dict[str, str], wrong: str 
         None,
         site,
         422 if wrong else 200,
-        given={"name": known.name if known else "", "code": "", **given},
+        given={"name": known.name if known else "", **given},
         wrong=wrong,
         here=service.options.on_loopback,
         known=known,

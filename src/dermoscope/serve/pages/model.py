@@ -60,5 +60,5 @@ def named(name: str, t: Texts) -> str:
     for way, ending in sorted(COUNTED.items(), key=lambda pair: -len(pair[1])):
         of = plain.removesuffix(ending)
         if plain.endswith(ending) and of in SENSITIVITIES:
-            return f"{t('figure.sensitivity_of', of=t(f'figure.{of}'))}, {t(f'figure.{way}')}"
+            return t("figure.sensitivity_of", of=t(f"figure.{of}"), way=t(f"figure.{way}"))
     return t(f"figure.{plain}") if f"figure.{plain}" in catalogue() else name

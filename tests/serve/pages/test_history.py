@@ -1,0 +1,74 @@
+"""Exports and the audit trail: what each role may take along."""
+
+import csv
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
+
+    from dermoscope.serve.desk import Service
+
+pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
+
+def test_tables_are_taken_along_and_that_is_written_down(
+    reader: "TestClient", service: "Service", write_cases: Callable, words: Callable
+) -> None:
+    write_cases(service, 2, reader="R7")
+    for name, column in (("readings", "decision"), ("cases", "case_answer")):
+        said = reader.get(f"/history/{name}.csv")
+        assert said.headers["content-type"] == "text/csv; charset=utf-8"
+        assert said.headers["content-disposition"].startswith(f'attachment; filename="dermoscope-{name}-20')
+        rows = list(csv.DictReader(io.StringIO(said.text)))
+        assert len(rows) == 2
+        assert {row[column] for row in rows} == {"low_concern" if name == "readings" else "refer"}
+    told = words(reader.get("/history").text)
+    assert "R7 exported history.csv rows 2" in told
+    assert "R7 exported readings.csv rows 2" in told
+
+
+def test_a_reader_gets_no_trail_and_in_silent_mode_no_answer(
+    enter: Callable, abroad: "Service", write_cases: Callable, words: Callable
+) -> None:
+    write_cases(abroad, 2, reader="Ben")
+    ben = enter("reader", "Ben")
+    said = words(ben.get("/history?subject=case/1").text)
+    assert "Audit trail" not in said
+    assert "You get what you may see" in said
+    assert "refer" not in ben.get("/history/cases.csv").text
+    assert "Audit trail" in words(enter("admin", "Ada").get("/history").text)
+
+
+def test_the_trail_is_paged_and_followed_for_one_subject(
+    reader: "TestClient", service: "Service", words: Callable
+) -> None:
+    from dermoscope.serve.trail import record
+
+    with service.store.begin() as session:
+        for number in range(1, 71):
+            record(session, "R7", "case.created", f"case/{number}", sample=False)
+    first = reader.get("/history").text
+    assert first.count("<tr>") == 51
+    assert "case/70" in first
+    assert "case/20" not in words(first)
+    older = first.partition('rel="next" href="')[2].partition('"')[0].replace("&amp;", "&")
+    second = words(reader.get(older).text)
+    assert "case/20" in second
+    assert "case/21" not in second
+    one = reader.get("/history?subject=case/9").text
+    assert words(one).count("case/9") == 2
+    assert 'href="/cases/9?tab=all">Open it</a>' in one
+
+
+def test_an_empty_trail_says_what_will_stand_there(reader: "TestClient", words: Callable) -> None:
+    assert "Nothing happened yet Enter a first case" in words(reader.get("/history").text)
+
+
+def test_elsewhere_the_trail_begins_with_the_first_start(enter: Callable, words: Callable) -> None:
+    told = words(enter("admin", "Ada").get("/history").text)
+    assert "first start setting changed setting/mode before –, after silent" in told
+    assert "Ada entered reader/Ada role admin" in told
