@@ -17,9 +17,11 @@ from sqlalchemy import select
 from dermoscope.core.errors import DermoscopeError
 from dermoscope.data.synthetic import draw
 from dermoscope.serve.blobs import Blobs, Swept
+from dermoscope.serve.desk import Service
 from dermoscope.serve.options import Options
 from dermoscope.serve.store import Store
 from dermoscope.serve.tables import Blob, Case, Image, Patient
+from dermoscope.serve.worker import Worker
 
 AT_ONCE = datetime.timedelta(0)
 
@@ -211,6 +213,17 @@ def test_sweeping_beside_uploads_takes_nothing_that_is_used(store: Store, blobs:
     assert failed == []
     assert blobs.sweep(store, AT_ONCE).leftovers == 0
     assert everything(blobs) == []
+
+
+def test_a_service_with_nothing_to_do_sweeps(service: Service) -> None:
+    digest = service.blobs.put(b"of no image")
+    age(service.blobs.path(digest))
+    with Worker(service):
+        for _ in range(500):
+            if not service.blobs.path(digest).exists():
+                break
+            time.sleep(0.01)
+    assert everything(service.blobs) == []
 
 
 CHILD = """

@@ -152,10 +152,11 @@ class Blobs:
                 for digest in self._unused(session, digests, before):
                     files, size = files + 1, size + self.remove(digest)
         left = [path for path in self._everything() if self._left_over(path, before)]
-        with store.begin():
-            left = [path for path in left if self._left_over(path, before)]
-            for path in left:
-                path.unlink(missing_ok=True)
+        if left:
+            with store.begin():
+                left = [path for path in left if self._left_over(path, before)]
+                for path in left:
+                    path.unlink(missing_ok=True)
         return Swept(files, size, len(left))
 
     def _unused(self, session: Session, digests: Sequence[str], before: float) -> Iterator[str]:

@@ -1,14 +1,19 @@
-"""The thread that works off batches, an item after the other, also those that a stopped process left."""
+"""The thread that works off batches, an item after the other, also those that a stopped process left.
+
+While there is nothing to do it removes, once an hour, the files that no image uses any longer.
+"""
 
 import datetime
 import logging
 import threading
+import time
 
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from dermoscope.core.errors import BusyError, DermoscopeError
 from dermoscope.serve.accounts import Person
+from dermoscope.serve.blobs import KEPT
 from dermoscope.serve.cases import NewCase, create, read_uploads, store_images
 from dermoscope.serve.desk import Desk, Service
 from dermoscope.serve.jobs import finish, get, let_go, news
@@ -43,9 +48,13 @@ class Worker:
         self._thread.join()
 
     def _work(self) -> None:
+        sweep_at = time.monotonic()
         while not self._closed.is_set():
             try:
                 done = work_one(self._service)
+                if not done and time.monotonic() >= sweep_at:
+                    sweep_at += KEPT.total_seconds()
+                    self._service.blobs.sweep(self._service.store)
             except (BusyError, OperationalError) as error:
                 _log.warning("batches wait: %s", error)
                 done = False
