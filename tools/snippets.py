@@ -6,6 +6,8 @@
   below a command must occur in its output in that order, `...` standing for anything. The blocks of one page share a
   folder. A command ends with 0, or says otherwise: `# exit 2`.
 - A ```py block is only shown.
+- What asks a running service (the examples that import `dermoscope.client`, the page about the API) is run by
+  `tests/serve`, against one.
 """
 
 import os
@@ -49,6 +51,11 @@ class Command:
     text: str
     code: int
     shown: tuple[str, ...]
+
+
+def examples(*, service: bool) -> list[Path]:
+    """The numbered examples that ask a running service, or those that stand alone."""
+    return [p for p in sorted((ROOT / "examples").glob("*.py")) if ("dermoscope.client" in p.read_text()) is service]
 
 
 def documents() -> list[Path]:

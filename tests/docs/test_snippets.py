@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import snippets
 
-EXAMPLES = sorted((snippets.ROOT / "examples").glob("*.py"))
+EXAMPLES = snippets.examples(service=False)
 PYTHON = {b.name: b for d in snippets.documents() for b in snippets.blocks(d) if b.language == "python"}
 PAGES = {
     d.relative_to(snippets.ROOT).as_posix(): page
