@@ -130,7 +130,7 @@ def as_answer(result: Result) -> Answer:
 
 def get_result(desk: Desk, image_id: int) -> Result:
     """The last result of an image, for whoever may see it. Raises NotFoundError, ForbiddenError."""
-    image = desk.session.get(Image, image_id)
+    image = desk.find(Image, image_id)
     if image is None or not image.results:
         raise NotFoundError(f"image {image_id} was not read by the model; only dermoscopic images are")
     require_visible(desk, image.case, image.visit)

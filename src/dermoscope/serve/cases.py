@@ -120,7 +120,7 @@ def create(desk: Desk, new: NewCase) -> Case:
 
 def get(desk: Desk, case_id: int) -> Case:
     """A case by its number. Raises NotFoundError."""
-    case = desk.session.get(Case, case_id)
+    case = desk.find(Case, case_id)
     if case is None:
         raise NotFoundError(f"there is no case {case_id}; look for it in the worklist")
     return case
@@ -128,7 +128,7 @@ def get(desk: Desk, case_id: int) -> Case:
 
 def get_image(desk: Desk, image_id: int) -> Image:
     """An image by its number. Raises NotFoundError."""
-    image = desk.session.get(Image, image_id)
+    image = desk.find(Image, image_id)
     if image is None:
         raise NotFoundError(f"there is no image {image_id}")
     return image

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -14,6 +14,11 @@ from dermoscope.serve.engine import Engine
 from dermoscope.serve.options import Options
 from dermoscope.serve.site import Site, read_site
 from dermoscope.serve.store import Store
+from dermoscope.serve.tables import Table
+
+LARGEST = 2**31 - 1
+"""The largest number of a row (PostgreSQL's INTEGER)."""
+Row = TypeVar("Row", bound=Table)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +52,15 @@ class Desk:
     person: Person
     site: Site
     service: Service
+
+    def find(self, kind: type[Row], number: int, *, lock: bool = False) -> Row | None:
+        """A row by its number, or None; `lock` holds it until the transaction ends.
+
+        A number from an address may be one that no row can have, and the databases refuse each in its own way.
+        """
+        if not 0 < number <= LARGEST:
+            return None
+        return self.session.get(kind, number, with_for_update=True if lock else None)
 
     def record(self, what: str, subject: str, **details: Any) -> None:
         """Add a line to the audit trail in this transaction."""

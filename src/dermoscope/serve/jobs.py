@@ -191,7 +191,7 @@ def finish(desk: Desk, job: Job) -> None:
 
 def get(desk: Desk, job_id: int, *, lock: bool = False) -> Job:
     """A batch by its number; `lock` holds it until the transaction ends. Raises NotFoundError."""
-    job = desk.session.get(Job, job_id, with_for_update=True if lock else None)
+    job = desk.find(Job, job_id, lock=lock)
     if job is None:
         raise NotFoundError(f"there is no batch {job_id}")
     return job
