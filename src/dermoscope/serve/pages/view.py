@@ -10,7 +10,7 @@ from sqlalchemy import select
 from dermoscope.serve.answers import CaseAnswer, answer_of, visible
 from dermoscope.serve.desk import Desk
 from dermoscope.serve.readings import Readings, of
-from dermoscope.serve.tables import Case, Image, Reading
+from dermoscope.serve.tables import Case, Event, Image, Reading
 from dermoscope.serve.worklist import Filter, neighbours
 
 Stage = Literal["empty", "reading", "waiting", "answered"]
@@ -66,6 +66,7 @@ class CaseView:
     answer: CaseAnswer | None
     readings: Readings
     earlier: tuple[Earlier, ...]
+    past: tuple[Event, ...]
     before: int | None
     after: int | None
     experience: str
@@ -116,6 +117,7 @@ def view_of(desk: Desk, case: Case, wanted: Filter, image_id: int | None = None)
         shown,
         readings,
         tuple(_earlier(desk, case, visit, shown is not None) for visit in visits if visit.number < case.visit),
+        _past(desk, case, shown is not None),
         before,
         after,
         _experience(desk),
@@ -134,6 +136,17 @@ def _earlier(desk: Desk, case: Case, visit: Visit, answered: bool) -> Earlier:
     """While the current visit is still to be read, its reader is not reminded of earlier answers either."""
     seen = answered and visible(desk, case, visit.number)
     return Earlier(visit, of(desk, case, visit.number), answer_of(desk, case, visit.number) if seen else None)
+
+
+def _past(desk: Desk, case: Case, answered: bool) -> tuple[Event, ...]:
+    """What was done with a case. Until the answer is in view nobody learns that others have read it."""
+    wanted = select(Event).where(Event.subject == f"case/{case.id}").order_by(Event.id)
+    readers = ("reading.locked", "reading.revised", "answer.shown")
+    return tuple(
+        event
+        for event in desk.session.scalars(wanted)
+        if answered or event.who == desk.person.name or event.what not in readers
+    )
 
 
 def _visits(images: Sequence[Image]) -> tuple[Visit, ...]:

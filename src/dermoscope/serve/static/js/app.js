@@ -32,3 +32,25 @@ document.addEventListener("keydown", (event) => {
   if (wanted.matches("select, input[type=text], input[type=search], textarea")) wanted.focus();
   else wanted.click();
 });
+
+// An answer that is no part of this page (entered no longer, too busy, broken) is told below and replaces nothing.
+const told = document.getElementById("told");
+document.addEventListener("htmx:beforeRequest", () => told.replaceChildren());
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  if (new URL(detail.xhr.responseURL).pathname === "/enter") {
+    detail.shouldSwap = false;
+    location.assign(detail.xhr.responseURL);
+    return;
+  }
+  const wanted = detail.requestConfig.elt.closest("[hx-select]")?.getAttribute("hx-select");
+  const parsed = new DOMParser().parseFromString(detail.xhr.responseText, "text/html");
+  if (wanted && !parsed.querySelector(wanted)) {
+    Object.assign(detail, { shouldSwap: true, target: told, swapOverride: "innerHTML", selectOverride: "unset" });
+  }
+});
+document.addEventListener("htmx:sendError", () => {
+  const problem = document.createElement("p");
+  problem.className = "problem";
+  problem.textContent = told.dataset.offline;
+  told.replaceChildren(problem);
+});
