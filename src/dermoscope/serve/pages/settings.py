@@ -51,8 +51,8 @@ def set_one(
         with service.desk(person) as desk:
             made = change(desk, name, value_of(name, fields))
             saved = "nothing" if made == desk.site else name
-    except InputError as error:
-        return _shown(request, service, person, wrong=(name, str(error)), given=fields)
+    except InputError:
+        return _shown(request, service, person, wrong=name, given=fields)
     return RedirectResponse(f"/settings?saved={saved}#{name}", 303)
 
 
@@ -82,7 +82,7 @@ def _shown(
     person: Person,
     *,
     saved: str = "",
-    wrong: tuple[str, str] = ("", ""),
+    wrong: str = "",
     given: Fields | None = None,
 ) -> HTMLResponse:
     with service.looking(person) as desk:
@@ -91,7 +91,7 @@ def _shown(
             "settings.html.j2",
             person,
             desk.site,
-            422 if wrong[0] else 200,
+            422 if wrong else 200,
             may=person.role == "admin",
             saved=saved,
             wrong=wrong,

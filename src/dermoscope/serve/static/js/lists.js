@@ -23,3 +23,8 @@ for (const form of document.querySelectorAll("[data-autosubmit]")) {
     for (const [name, value] of [...event.formData]) if (!value) event.formData.delete(name);
   });
 }
+
+// on a phone the tabs are wider than the screen: the one that is open is brought into it
+for (const tab of document.querySelectorAll(".tabs [aria-current]")) {
+  tab.parentElement.scrollLeft = tab.offsetLeft - (tab.parentElement.clientWidth - tab.offsetWidth) / 2;
+}
