@@ -1,5 +1,6 @@
 """What `/openapi.json` says of the API: every route with examples, every problem as a problem."""
 
+import inspect
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from dermoscope.serve.api import root, router
+from dermoscope.serve.api import about, root, router
 from dermoscope.serve.api.describe import describe
 from dermoscope.serve.api.problems import MEDIA
 
@@ -73,7 +74,7 @@ def test_a_route_shows_what_it_takes_and_gives(method: str, path: str, operation
 def test_a_route_tells_its_problems(method: str, path: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     if path.startswith("/api/v1"):
-        assert {"400", "401", "403", "422"} <= set(responses), (method, path)
+        assert {"400", "401", "403", "422", "503"} <= set(responses), (method, path)
     if "{" in path:
         assert "404" in responses
     if "multipart/form-data" in operation.get("requestBody", {"content": {}})["content"]:
@@ -104,6 +105,8 @@ def test_the_service_gives_this_description(client: TestClient) -> None:
     assert told["openapi"].startswith("3.1")
     assert set(told["paths"]) == set(DOCUMENT["paths"])
     assert told["paths"] == described(login=False)["paths"]
+    asked = told["components"]["schemas"]["HistologyIn"]["properties"]["diagnosis"]
+    assert asked["enum"] == [*client.get("/model-info").json()["diagnoses"], "other"]
     assert {tag["name"] for tag in told["tags"]} == {tag for _, _, o in operations() for tag in o["tags"]}
 
 
@@ -135,3 +138,7 @@ def test_a_service_without_its_folder_is_not_ready(client: TestClient, options: 
     assert answer.json()["ready"] is False
     assert answer.json()["checks"]["folder"] == "FileNotFoundError: it cannot be used; the service's log says more"
     assert client.get("/ready").status_code == 200
+
+
+def test_the_process_is_seen_to_live_while_every_thread_waits() -> None:
+    assert inspect.iscoroutinefunction(about.health)  # what is no coroutine waits for a thread

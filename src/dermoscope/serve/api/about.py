@@ -139,8 +139,9 @@ class ProblemKinds(BaseModel):
 
 
 @root.get("/health", response_model=Health)
-def health() -> Health:
+async def health() -> Health:
     """Whether the process lives. Needs no code."""
+    # in the event loop: while every thread waits for the network, the process lives all the same
     return Health(status="ok", version=__version__)
 
 

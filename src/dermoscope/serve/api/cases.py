@@ -10,13 +10,12 @@ from dermoscope.core.readings import Decision
 from dermoscope.serve import cases, worklist
 from dermoscope.serve.accounts import Person
 from dermoscope.serve.api.classify import RefusedOut
-from dermoscope.serve.api.files import Files, given, pictures
+from dermoscope.serve.api.files import Files, digests, given, pictures
 from dermoscope.serve.api.frame import routes
 from dermoscope.serve.api.idempotency import Posting, at_a_desk, by_itself
 from dermoscope.serve.api.problems import documented
 from dermoscope.serve.api.schemas import BodySite, CaseOut, HistologyIn, NewCaseIn, PlaceIn, shown
 from dermoscope.serve.api.words import MOST_NUMBER, TEXT, Code, FormDay, Number
-from dermoscope.serve.blobs import Blobs
 from dermoscope.serve.depends import Asking, Serving
 from dermoscope.serve.desk import Desk
 from dermoscope.serve.texts import Texts
@@ -157,7 +156,7 @@ def show_case(service: Serving, person: Asking, case_id: Number) -> CaseOut:
         return CaseOut.of(desk, cases.get(desk, case_id))
 
 
-@router.put("/cases/{case_id}", response_model=CaseOut, responses=documented(404, 409, 503))
+@router.put("/cases/{case_id}", response_model=CaseOut, responses=documented(404, 409))
 def change_case(service: Serving, person: Asking, case_id: Number, place: PlaceIn) -> CaseOut:
     """Correct body site and intake, until somebody has read the case. The images get new results where it matters."""
     cases.change(service, person, case_id, body_site=place.body_site, intake=place.intake)
@@ -181,9 +180,7 @@ def reopen(service: Serving, person: Asking, case_id: Number) -> CaseOut:
         return CaseOut.of(desk, cases.reopen(desk, case_id))
 
 
-@router.post(
-    "/cases/{case_id}/images", status_code=201, response_model=ImagesOut, responses=documented(404, 409, 413, 503)
-)
+@router.post("/cases/{case_id}/images", status_code=201, response_model=ImagesOut, responses=documented(404, 409, 413))
 def add_images(
     post: Posting,
     case_id: Number,
@@ -208,7 +205,7 @@ def add_images(
         errors = [RefusedOut.of(one) for one in bad]
         return ImagesOut(case=case_id, image_ids=list(added.image_ids), notices=notices, errors=errors)
 
-    return by_itself(post, [kind, str(captured_on), polarisation, *(Blobs.digest(one.read()) for one in found)], work)
+    return by_itself(post, lambda: [kind, str(captured_on), polarisation, *digests(found)], work)
 
 
 def _notice(notice: cases.Notice, person: Person) -> NoticeOut:

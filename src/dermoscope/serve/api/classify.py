@@ -106,7 +106,7 @@ PriorName = Annotated[
 ]
 
 
-@router.post("/classify", response_model=ClassifiedOut, responses=documented(413, 503))
+@router.post("/classify", response_model=ClassifiedOut, responses=documented(413))
 def classify(service: Serving, person: Asking, files: Files, prior: PriorName = None) -> dict[str, Any]:
     """Classify images.
 

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from dermoscope.serve.api.problems import PLACE, documented
+from dermoscope.serve.cases import OTHER
 
 
 def describe(app: FastAPI, *, login: bool) -> None:
@@ -20,6 +21,7 @@ def describe(app: FastAPI, *, login: bool) -> None:
             for path, item in found["paths"].items():
                 for operation in item.values():
                     _complete(operation, path, login)
+            _name_diagnoses(found, app)
         assert app.openapi_schema is not None
         return app.openapi_schema
 
@@ -32,3 +34,16 @@ def _complete(operation: dict[str, Any], path: str, login: bool) -> None:
     if not path.startswith(PLACE):
         for status, said in documented(403).items():
             operation["responses"].setdefault(str(status), said)
+
+
+def _name_diagnoses(found: dict[str, Any], app: FastAPI) -> None:
+    """The codes of the model that is served, once it is."""
+    service = getattr(app.state, "service", None)
+    if service is None:
+        return
+    codes = [*service.engine.predictor.taxonomy.codes, OTHER]
+    for name in ("HistologyIn", "ReadingIn"):
+        field = found["components"]["schemas"][name]["properties"]["diagnosis"]
+        for one in field.get("anyOf", [field]):
+            if one.get("type") == "string":
+                one["enum"] = codes

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator
 
 from dermoscope.core.errors import ImageError
 from dermoscope.serve.api.problems import Fault, RefusedError, clean
+from dermoscope.serve.blobs import Blobs
 from dermoscope.serve.options import MOST_FILES, MOST_UPLOAD
 from dermoscope.serve.uploads import Upload, shown_name
 from dermoscope.serve.uploads import clean as cleaned
@@ -75,6 +76,11 @@ def given(files: Sequence[UploadFile]) -> list[Given]:
     names = [_name(file.filename or "", position) for position, file in enumerate(sent, start=1)]
     images = unique([PurePosixPath(name).stem for name in names])
     return [Given(k, n, i, f) for k, (n, i, f) in enumerate(zip(names, images, sent, strict=True), start=1)]
+
+
+def digests(files: Sequence[Given]) -> list[str]:
+    """SHA-256 of every file as it came."""
+    return [Blobs.digest(one.read()) for one in files]
 
 
 def unique(names: Sequence[str]) -> list[str]:

@@ -36,7 +36,7 @@ def routes(tag: str, description: str) -> tuple[APIRouter, dict[str, str]]:
         tags=[tag],
         generate_unique_id_function=lambda route: route.name,
         dependencies=[Security(_BEARER), Security(_asks)],
-        responses=documented(400, 401, 403, 422),
+        responses=documented(400, 401, 403, 422, 503),
     )
     return router, {"name": tag, "description": description}
 

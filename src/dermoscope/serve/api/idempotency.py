@@ -97,14 +97,15 @@ def at_a_desk(post: Post, sent: Sequence[object], work: Callable[[Desk], BaseMod
     return JSONResponse(body, CREATED)
 
 
-def by_itself(post: Post, sent: Sequence[object], work: Callable[[], BaseModel]) -> Response:
+def by_itself(post: Post, sent: Callable[[], Sequence[object]], work: Callable[[], BaseModel]) -> Response:
     """Do `work`, which has transactions of its own, under a reserved key; with a known key only answer.
 
-    Raises ConflictError while the first request is under way, or where it was cut off before its answer was noted.
+    `sent` is asked for only where there is a key. Raises ConflictError while the first request is under way, or where
+    it was cut off before its answer was noted.
     """
     if post.key is None:
         return JSONResponse(work().model_dump(mode="json"), CREATED)
-    digest = digest_of(sent)
+    digest = digest_of(sent())
     try:
         with post.service.desk(post.person) as desk:
             found = _known(desk.session, post)

@@ -9,13 +9,12 @@ from pydantic import BaseModel, Field
 
 from dermoscope.core.errors import InputError
 from dermoscope.serve import jobs
-from dermoscope.serve.api.files import Files, Given, given, none_readable, oversize
+from dermoscope.serve.api.files import Files, Given, digests, given, none_readable, oversize
 from dermoscope.serve.api.frame import routes
 from dermoscope.serve.api.idempotency import Posting, by_itself
 from dermoscope.serve.api.problems import documented
 from dermoscope.serve.api.schemas import shown
 from dermoscope.serve.api.words import MaybeText, Name, Number
-from dermoscope.serve.blobs import Blobs
 from dermoscope.serve.depends import Asking, Serving
 from dermoscope.serve.options import MOST_FILES
 
@@ -108,7 +107,7 @@ def create_job(
         with post.service.looking(post.person) as desk:
             return JobOut.of(jobs.progress(desk, made))
 
-    return by_itself(post, [title, list(named), *(Blobs.digest(one.read()) for one in found)], work)
+    return by_itself(post, lambda: [title, list(named), *digests(found)], work)
 
 
 def _read(found: Sequence[Given], named: Sequence[str]) -> Iterator[jobs.Given]:
