@@ -174,20 +174,25 @@ def test_a_transaction_holds_the_others_off_from_its_beginning(store: Store) -> 
     assert entered.is_set()
 
 
-def test_whoever_waits_too_long_is_told(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("in_one_process", [True, False])
+def test_whoever_waits_too_long_is_told(
+    options: Options, monkeypatch: pytest.MonkeyPatch, in_one_process: bool
+) -> None:
     monkeypatch.setattr(module, "_WAIT", 0.3 if not options.database else 1)
-    store = Store.open(options)
+    store, other = Store.open(options), Store.open(options)
+    asking = store if in_one_process else other
     try:
         with (
             store.begin(),
             pytest.raises(BusyError, match="the database is busy with what others write; try again in a minute"),
-            store.begin(),
+            asking.begin(),
         ):
             pass
-        with store.begin() as session:
+        with asking.begin() as session:
             session.add(Patient(pseudonym="P"))
     finally:
         store.close()
+        other.close()
 
 
 @sqlite_only
@@ -198,6 +203,16 @@ def test_sqlite_keeps_what_was_committed_and_lies_where_nobody_else_looks(option
             assert session.scalar(text(f"PRAGMA {name}")) == value
     store.close()
     assert (tmp_path / "a" / "new").stat().st_mode & 0o777 == 0o700
+
+
+@sqlite_only
+def test_sqlite_looks_for_letters_of_every_alphabet(store: Store) -> None:
+    with store.begin() as session:
+        session.add_all([Patient(pseudonym="ÄRZTIN"), Patient(pseudonym="Ωmega"), Case(created_by="r", patient_id=1)])
+    with store.read() as session:
+        for part, found in (("ärz", 1), ("ωM", 1), ("x", 0)):
+            assert session.scalar(select(func.count()).where(Patient.pseudonym.ilike(f"%{part}%"))) == found
+        assert session.scalar(select(func.count()).where(Case.body_site.ilike("%a%"))) == 0
 
 
 @sqlite_only

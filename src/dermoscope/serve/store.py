@@ -5,9 +5,10 @@ and a file that nothing uses can be removed beside it. Transactions take millise
 """
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -33,6 +34,8 @@ class Store:
     engine: Engine
     writers: "sessionmaker[Session]"
     readers: "sessionmaker[Session]"
+    turn: threading.Lock = field(default_factory=threading.Lock)
+    """Held by the writer of this process: waiting for SQLite's own lock is polling, and some would starve."""
 
     @classmethod
     def open(cls, options: Options) -> "Store":
@@ -63,9 +66,14 @@ class Store:
 
         Raises BusyError where others write for longer than half a minute.
         """
-        with self.writers.begin() as session:
-            _hold(session)
-            yield session
+        if not self.turn.acquire(timeout=_WAIT):
+            raise _busy()
+        try:
+            with self.writers.begin() as session:
+                _hold(session)
+                yield session
+        finally:
+            self.turn.release()
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -135,6 +143,8 @@ def _moment(engine: Engine) -> dict[str, Any]:
 def _prepare_sqlite(connection, _) -> None:  # type: ignore[no-untyped-def]
     """Write-ahead log, real foreign keys, and durable commits; transactions are begun by `_begin_sqlite`."""
     connection.isolation_level = None
+    # its own knows A to Z only: `ä` would not find `Ä`
+    connection.create_function("lower", 1, lambda text: text and str(text).lower(), deterministic=True)
     for pragma in (f"busy_timeout={_WAIT * 1000}", "journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL"):
         connection.execute(f"PRAGMA {pragma}")
 
