@@ -108,6 +108,19 @@ def test_site_and_intake_are_corrected_until_somebody_has_read(anna: TestClient,
     assert 'role="alert"' in late.text
 
 
+def test_a_picture_is_taken_out_until_somebody_has_read(anna: TestClient, enter: Callable[..., int]) -> None:
+    case, other = enter("P1", (0, 1)), enter("P2", (2,))
+    assert anna.post(f"/cases/{other}/images/1/remove").status_code == 404
+    page = anna.post(f"/cases/{case}/images/1/remove").text
+    assert "/images/2/thumb" in page
+    assert "/images/1/thumb" not in page
+    anna.post(f"/cases/{case}/reading", data={"decision": "refer"})
+    late = anna.post(f"/cases/{case}/images/2/remove")
+    assert late.status_code == 409
+    assert "stays with the readings" in late.text
+    assert counted(anna, Image) == 2
+
+
 @pytest.mark.parametrize(
     ("back", "place"),
     [("/cases/new?x=1", "/cases/new?x=1"), ("//evil.example", "/"), ("https://evil.example", "/"), ("/\\evil", "/")],
