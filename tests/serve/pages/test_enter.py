@@ -40,6 +40,12 @@ def test_no_address_leads_elsewhere(client: "TestClient") -> None:
         assert (said.status_code, said.headers["location"]) == (303, "/")
 
 
+def test_a_part_of_a_page_leads_its_whole_page_to_where_one_enters(client: "TestClient") -> None:
+    asked = {"HX-Request": "true", "HX-Current-URL": "http://127.0.0.1/batches/7?x=1"}
+    said = client.get("/batches/7", headers=asked, follow_redirects=False)
+    assert (said.status_code, said.headers["hx-redirect"], said.text) == (204, "/enter?back=/batches/7", "")
+
+
 def test_a_code_is_needed_elsewhere_and_a_wrong_one_enters_nobody(enter: Callable, words: Callable) -> None:
     nobody = enter.nobody  # type: ignore[attr-defined]
     nobody.cookies.set("language", "en")

@@ -80,6 +80,7 @@ def test_silent_mode_shows_no_answer_and_offers_no_search_for_one(
         assert words(said.text).count(silent) == 2
         assert "kind refer" not in said.text
         assert 'name="answer"' not in said.text
+        assert ('href="/settings#mode">Mode: Silent' in said.text) == (language == "en")
 
 
 def test_a_row_leads_to_its_case_with_the_filter_and_the_picture_is_loaded_when_seen(

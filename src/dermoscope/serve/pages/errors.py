@@ -1,6 +1,6 @@
 """What a page says where something did not work: in words first, what the service said below."""
 
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from dermoscope.core.errors import DermoscopeError
 from dermoscope.serve.api.problems import RETRY_AFTER, status_of
 from dermoscope.serve.depends import NotEnteredError, maybe_person
-from dermoscope.serve.pages.common import back, page
+from dermoscope.serve.pages.common import back, inside, page
 
 TOLD = (400, 403, 404, 409, 413, 422, 500, 503)
 """Statuses that the catalogue has words for; any other is told as 400 or 500."""
@@ -19,8 +19,7 @@ TOLD = (400, 403, 404, 409, 413, 422, 500, 503)
 def error_page(request: Request, error: Exception) -> Response:
     """A readable page of an error, with the right status; whoever has not entered is led to where one enters."""
     if isinstance(error, NotEnteredError):
-        asked = back(request) if request.method == "GET" else "/"
-        return RedirectResponse(f"/enter?back={quote(asked, safe='/')}", 303)
+        return _to_enter(request)
     status, said = _told(error)
     words = status if status in TOLD else 400 if status < 500 else 500
     try:
@@ -32,6 +31,15 @@ def error_page(request: Request, error: Exception) -> Response:
     answer = page(request, name, person, None, status, code=words, said=said, again=_again(request))
     answer.headers.update(headers)
     return answer
+
+
+def _to_enter(request: Request) -> Response:
+    """Lead to where one enters, and back from there; a part of a page cannot be led, so its whole page is."""
+    whole = urlsplit(request.headers.get("hx-current-url", ""))
+    part = request.headers.get("hx-request") == "true"
+    asked = inside(whole.path) if part else back(request) if request.method == "GET" else "/"
+    place = f"/enter?back={quote(asked, safe='/')}"
+    return Response(status_code=204, headers={"HX-Redirect": place}) if part else RedirectResponse(place, 303)
 
 
 def _told(error: Exception) -> tuple[int, str]:

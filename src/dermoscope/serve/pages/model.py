@@ -35,6 +35,7 @@ def model(request: Request, service: Serving, person: Asking) -> HTMLResponse:
             desk.site,
             bundle=bundle,
             card=bundle.card,
+            point=[(named(name, t), found) for name, found in bundle.operating_point.items()],
             figures=[(one, chosen(one, t), everything(one, t)) for one in bundle.card.figures],
         )
 
