@@ -163,3 +163,10 @@ def run(command: list[str], folder: Path) -> str:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def test_the_client_needs_httpx_alone() -> None:
+    code = "import sys, dermoscope.client; print(*{name.split('.')[0] for name in sys.modules})"
+    loaded = set(run([sys.executable, "-c", code], Path.cwd()).split())
+    assert "httpx" in loaded
+    assert loaded & {"numpy", "pydantic", "fastapi", "starlette", "sqlalchemy", "onnxruntime", "cv2"} == set()
