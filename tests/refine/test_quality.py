@@ -76,7 +76,7 @@ def test_the_blocking_codes_can_be_chosen() -> None:
     [
         ({"blur": -0.1}, "quality limit blur: -0.1; it must be a number of 0 or more"),
         ({"hair": math.nan}, "quality limit hair: nan; it must be a number of 0 or more"),
-        ({"blocking": ("blury",)}, "no quality problem blury; there are too_small, blurred, too_dark"),
+        ({"blocking": ("blury",)}, "no quality problem blury; there are too_small, too_dark, too_bright, blurred"),
     ],
 )
 def test_impossible_limits_are_refused(wrong: dict[str, object], message: str) -> None:

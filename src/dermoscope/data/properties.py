@@ -58,7 +58,7 @@ def facts_of(path: Path) -> FileFacts:
     except ImageError as error:
         why = str(error).removeprefix(f"{path}: ")
         return FileFacts(path, why, len(data), sha256(data).hexdigest() if data else "")
-    pixels = _common(picture.pixels)
+    pixels = at_common_size(picture.pixels)
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(pixels, (SMALL, SMALL), interpolation=cv2.INTER_AREA)
     return FileFacts(
@@ -104,7 +104,8 @@ def _tables_name(data: bytes) -> str:
     return sha256(tables).hexdigest()[:6] if tables else ""
 
 
-def _common(pixels: np.ndarray) -> np.ndarray:
+def at_common_size(pixels: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "rows columns 3"]:
+    """A picture reduced (or enlarged) to a shorter side of `COMMON_SIDE`; a strip is squeezed to eight times that."""
     height, width = pixels.shape[:2]
     scale = COMMON_SIDE / min(height, width)
     longest = 8 * COMMON_SIDE  # of a strip, whose longer side would else grow without limit

@@ -19,6 +19,7 @@ from dermoscope.data.preprocess import decode_at, prepare
 from dermoscope.predict import bundle as bundles
 from dermoscope.predict.bundle import Bundle
 from dermoscope.predict.manifest import Member
+from dermoscope.predict.quality import DECODE_AT, quality_of
 from dermoscope.predict.session import Session, usable_cores
 from dermoscope.predict.views import View, cut, first_views
 from dermoscope.refine.decision import Evidence, decide, in_words
@@ -39,7 +40,7 @@ class Result:
     """What is said of one image: `as_dict()` is one entry of `classify --json`.
 
     `probabilities` maps diagnosis codes to numbers that sum to 1 under `prior`; `ood` is the out-of-distribution rank
-    in [0, 1] or None; `quality` holds `width` and `height` of the original in px. `calibrated` are the probabilities
+    in [0, 1] or None; `quality` holds the figures of `predict/quality.py`. `calibrated` are the probabilities
     under the calibration prior, from which any other can be made later; they are not in `as_dict()`.
     """
 
@@ -212,7 +213,7 @@ class Predictor:
         failures: list[Failure] | None,
     ) -> Prediction:
         closest = max(v.get("zoom", 1.0) for v in views)
-        least = max(decode_at(round(m.size * closest), m.steps) for m in self.bundle.members)
+        least = max(DECODE_AT, *(decode_at(round(m.size * closest), m.steps) for m in self.bundle.members))
         threads = min(usable_cores(), len(sources) or 1)
         pictures = read_images(sources, at_least=least, threads=threads)
         kept, quality, logits, embeddings = [], [], [], []
@@ -223,7 +224,7 @@ class Predictor:
             if embedding is not None:
                 embeddings.append(embedding)
             kept += [ids[row] for row, _ in batch]
-            quality += [{"width": float(p.width), "height": float(p.height)} for _, p in batch]
+            quality += [quality_of(p.pixels, p.width, p.height) for _, p in batch]
             if progress is not None:
                 progress(position + 1, len(sources))
         if progress is not None:

@@ -34,7 +34,7 @@ _POOR: Mapping[str, str] = {
     "too_bright": "{value:.0%} of the image are burnt out, at most {limit:.0%}",
     "dark_corners": "{value:.0%} of the image are dark corners, at most {limit:.0%}",
     "hair": "{value:.0%} of the image are covered by hair, at most {limit:.0%}",
-    "ink": "{value:.0%} of the image are covered by ink, at most {limit:.0%}",
+    "ink": "{value:.1%} of the image are covered by ink, at most {limit:.1%}",
 }
 
 
