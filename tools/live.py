@@ -1,0 +1,66 @@
+"""A service and a browser for as long as a test or a tool needs them."""
+
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dermoscope.serve.app import close_service, create_app, open_service
+from dermoscope.serve.desk import Service
+from dermoscope.serve.options import Options
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Playwright
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+START = 10.0
+"""Seconds that a server may take to start."""
+
+
+@dataclass(frozen=True, eq=False)
+class Live:
+    """A service that is served, and where."""
+
+    url: str
+    service: Service
+
+
+@contextmanager
+def serving(options: Options) -> Iterator[Live]:
+    """Serve with `options` on a free port of 127.0.0.1, whatever host and port they name, in a thread of this process.
+
+    Raises RuntimeError for a server that does not start or end.
+    """
+    import uvicorn
+
+    service = open_service(options)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(create_app(options, service), log_level="warning", ws="none"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        try:
+            until = time.monotonic() + START
+            while not server.started and thread.is_alive() and time.monotonic() < until:
+                time.sleep(0.01)
+            if not server.started:
+                raise RuntimeError(f"the server did not start within {START:.0f} s")
+            yield Live(f"http://127.0.0.1:{listening.getsockname()[1]}", service)
+        finally:
+            server.should_exit = True
+            thread.join(timeout=20)
+            close_service(service)
+        if thread.is_alive():
+            raise RuntimeError("the server did not end")
+
+
+def chromium(playwright: "Playwright") -> "Browser":
+    """The system's Chromium, else Playwright's own. Raises playwright's Error where neither starts."""
+    found = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
+    plain = ["--no-sandbox"] if os.geteuid() == 0 else []
+    return playwright.chromium.launch(executable_path=found, args=plain)
