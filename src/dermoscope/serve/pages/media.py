@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
+from fastapi.responses import RedirectResponse
 
 from dermoscope.serve import cases
 from dermoscope.serve.depends import Asking, Serving
@@ -29,3 +30,9 @@ def small(
     with service.looking(person) as desk:
         digest = cases.get_image(desk, image_id).digest
     return Response(service.blobs.thumbnail(digest, side), media_type="image/jpeg", headers=FOREVER)
+
+
+@router.get("/favicon.ico")
+def icon() -> RedirectResponse:
+    """Browsers ask for this by themselves, where what they show is no page of ours: JSON, a part of a page."""
+    return RedirectResponse("/static/icon.svg")
