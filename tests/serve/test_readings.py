@@ -1,9 +1,12 @@
 """Who says what first, who sees what when, and what is kept of it."""
 
+import io
+
 import pytest
+from PIL import Image
 from sqlalchemy import select
 
-from dermoscope.core.errors import ConflictError, ForbiddenError, ValueRuleError
+from dermoscope.core.errors import BundleError, ConflictError, ForbiddenError, NotFoundError, ValueRuleError
 from dermoscope.data.synthetic import draw
 from dermoscope.serve import answers, cases, readings, site
 from dermoscope.serve.accounts import Person
@@ -160,3 +163,19 @@ def test_what_cannot_be_said_is_refused(service: Service, case_id: int) -> None:
             Said(**fields)  # type: ignore[arg-type]
     with service.desk(ANNA) as desk, pytest.raises(ValueRuleError, match="no diagnosis 'XYZ'"):
         readings.lock(desk, case_id, Said("refer", "XYZ"))
+
+
+def test_a_heat_map_appears_with_the_answer_and_not_before(service: Service, case_id: int) -> None:
+    with service.desk(ANNA) as desk:
+        image = cases.get(desk, case_id).images[0].id
+        with pytest.raises(ForbiddenError, match="appears once your own reading is locked"):
+            answers.heat_map(desk, image, "MEL")
+        readings.lock(desk, case_id, Said("refer"))
+        picture = Image.open(io.BytesIO(answers.heat_map(desk, image, "MEL")))
+        assert (picture.mode, picture.size) == ("RGBA", (192, 192))
+        with pytest.raises(BundleError, match="no diagnosis 'XYZ'"):
+            answers.heat_map(desk, image, "XYZ")
+        answers.get_result(desk, image).model = "0" * 64
+        with pytest.raises(NotFoundError, match="another model"):
+            answers.heat_map(desk, image, "MEL")
+        desk.session.rollback()

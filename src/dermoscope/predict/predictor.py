@@ -97,6 +97,11 @@ class Predictor:
         """The bundle's own views, or the first `count` of all."""
         return self.bundle.manifest.views if count is None else first_views(count)
 
+    def decoded_at(self, views: Sequence[View]) -> int:
+        """The shorter side (px) that pictures are at least decoded at for these views."""
+        closest = max(v.get("zoom", 1.0) for v in views)
+        return max(DECODE_AT, *(decode_at(round(m.size * closest), m.steps) for m in self.bundle.members))
+
     def predict(
         self,
         sources: CaseSet | Sequence[Source],
@@ -212,8 +217,7 @@ class Predictor:
         progress: Progress | None,
         failures: list[Failure] | None,
     ) -> Prediction:
-        closest = max(v.get("zoom", 1.0) for v in views)
-        least = max(DECODE_AT, *(decode_at(round(m.size * closest), m.steps) for m in self.bundle.members))
+        least = self.decoded_at(views)
         threads = min(usable_cores(), len(sources) or 1)
         pictures = read_images(sources, at_least=least, threads=threads)
         kept, quality, logits, embeddings = [], [], [], []

@@ -34,12 +34,15 @@ def check_view(view: View) -> None:
         raise ValueRuleError(f"views: {view} frames nothing; the zoom must be above 0 and every number finite")
 
 
+def frame_of(view: View) -> Frame:
+    """A view as `data/crop.py` frames it."""
+    return Frame(view.get("zoom", 1.0), view.get("angle", 0.0), bool(view.get("flip", 0)))
+
+
 def cut(
     pixels: UInt8[np.ndarray, "height width 3"], size: int, views: Sequence[View]
 ) -> UInt8[np.ndarray, "views size size 3"]:
     """Each view of a picture as a square of `size` px."""
     shape = pixels.shape[:2]
-    frames = [
-        frame_matrix(shape, size, Frame(v.get("zoom", 1.0), v.get("angle", 0.0), bool(v.get("flip", 0)))) for v in views
-    ]
+    frames = [frame_matrix(shape, size, frame_of(v)) for v in views]
     return np.stack([warp(pixels, frame, size) for frame in frames])

@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import exists, select
 
-from dermoscope.core.errors import ForbiddenError, NotFoundError
+from dermoscope.core.errors import BundleError, ForbiddenError, NotFoundError
 from dermoscope.core.prediction import Answer, AnswerKind
+from dermoscope.predict.saliency import activation_map, layer, png
 from dermoscope.refine.decision import MALIGNANT, resolve
 from dermoscope.serve.desk import Desk
 from dermoscope.serve.tables import Case, Image, Reading, Result
@@ -120,6 +121,22 @@ def answer_of_results(results: Sequence[Result]) -> CaseAnswer | None:
     numbers = Numbers(shares.get(MELANOMA), sum(shares[code] for code in held) if held else None)
     ranked = tuple(sorted(shares, key=lambda code: -shares[code]))
     return CaseAnswer(answer, result, tuple(results), numbers, ranked)
+
+
+def heat_map(desk: Desk, image_id: int, code: str) -> bytes:
+    """Where the model found what speaks for a diagnosis: a transparent PNG over the square that it saw of an image.
+
+    Raises NotFoundError where the image was not read, or by another model than the one that is loaded; ForbiddenError
+    while the answer is not shown; BundleError for a model that gives none, or another diagnosis.
+    """
+    result = get_result(desk, image_id)
+    predictor = desk.service.engine.predictor
+    if result.model != predictor.bundle.sha256:
+        raise NotFoundError(f"image {image_id} was read by another model, which is not loaded")
+    found = activation_map(predictor, desk.service.blobs.read(result.image.digest), code)
+    if found.corners is None:
+        raise BundleError("the preprocessing of this model moves pixels: a map would not lie over the picture")
+    return png(layer(found))
 
 
 def as_answer(result: Result) -> Answer:

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from fastapi import Query, Response
 
-from dermoscope.serve import cases
+from dermoscope.serve import answers, cases
 from dermoscope.serve.api.frame import file_content, file_response, routes
 from dermoscope.serve.api.problems import documented
 from dermoscope.serve.api.schemas import ImageOut
-from dermoscope.serve.api.words import Number
+from dermoscope.serve.api.words import Code, Number
 from dermoscope.serve.blobs import SIDES
 from dermoscope.serve.depends import Asking, Serving
 
@@ -46,6 +46,17 @@ def thumb(
     with service.looking(person) as desk:
         digest = cases.get_image(desk, image_id).digest
     return file_response(service.blobs.thumbnail(digest, side), "image/jpeg", keep=True)
+
+
+@router.get("/images/{image_id}/heat", response_class=Response, responses=documented(404) | file_content("image/png"))
+def heat(service: Serving, person: Asking, image_id: Number, diagnosis: Code) -> Response:
+    """Where the model found what speaks for a diagnosis: transparent, to lay over the centre square of the picture.
+
+    Forbidden while the answer is not shown. How faithful such maps are has not been measured.
+    """
+    with service.looking(person) as desk:
+        found = answers.heat_map(desk, image_id, diagnosis)
+    return file_response(found, "image/png")
 
 
 @router.delete("/images/{image_id}", status_code=204, responses=documented(404, 409))

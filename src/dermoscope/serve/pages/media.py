@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import RedirectResponse
 
-from dermoscope.serve import cases
+from dermoscope.serve import answers, cases
 from dermoscope.serve.depends import Asking, Serving
 
 router = APIRouter(include_in_schema=False)
@@ -36,3 +36,14 @@ def small(
 def icon() -> RedirectResponse:
     """Browsers ask for this by themselves, where what they show is no page of ours: JSON, a part of a page."""
     return RedirectResponse("/static/icon.svg")
+
+
+@router.get("/images/{image_id:int}/heat")
+def heat(service: Serving, person: Asking, image_id: int, diagnosis: Annotated[str, Query(max_length=10)]) -> Response:
+    """What speaks for a diagnosis, over the very square that the model saw.
+
+    Raises ForbiddenError while the answer is not shown, BundleError where the model gives no map of these pixels.
+    """
+    with service.looking(person) as desk:
+        found = answers.heat_map(desk, image_id, diagnosis)
+    return Response(found, media_type="image/png", headers={"Cache-Control": "no-store"})
