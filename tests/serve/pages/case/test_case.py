@@ -47,7 +47,6 @@ QUIET = {
     "figures": {"at_site": 0.001, "concern": 0.001, "floor_at": 0.02, "refer_at": 0.04},
 }
 REFUSED = {"answer": "cannot_assess", "cause": "unlike", "suspected": None, "ood": 1.0, "quality": {}, "warnings": []}
-HIDDEN = ("heat?diagnosis=MEL", "what-if?setting=general_practice", "result.json", "result.pdf")
 
 
 @pytest.mark.parametrize("mode", ["open", "study", "silent"])
@@ -86,6 +85,35 @@ def test_after_the_lock_it_is_another_page(anna: TestClient, enter: Callable[...
     assert "about 90 of 100 such lesions" in first
     assert stored(anna, Opening)[0].answered_at is not None
     assert "answer.shown" in [event.what for event in stored(anna, Event)]
+
+
+HEAT = "/images/1/heat?diagnosis=MEL"
+
+
+def test_a_heat_map_is_of_what_the_model_saw_and_comes_after_the_lock(
+    anna: TestClient, enter: Callable[..., int]
+) -> None:
+    from dermoscope.data.images import read_image
+
+    case = enter()
+    assert anna.get(HEAT).status_code == 403
+    anna.post(f"/cases/{case}/reading", data=LOW)
+    answers_become(anna, **SUSPICIOUS)
+    page = anna.get(f"/cases/{case}").text
+    assert 'data-does="heat"' in page
+    assert 'data-title="Heat map: Melanoma, model default (experimental)"' in page
+    assert 'aria-pressed="false" data-images="1"' in page
+    answer = anna.get(HEAT)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    assert answer.headers["cache-control"] == "no-store"
+    size = anna.app.state.service.engine.predictor.bundle.manifest.size  # type: ignore[attr-defined]
+    assert read_image(answer.content).pixels.shape == (size, size, 3)
+    assert anna.get(HEAT.replace("MEL", "BCC")).content != answer.content
+    assert anna.get(HEAT.replace("MEL", "XXX")).status_code == 422
+    answers_become(anna, model="another")
+    assert anna.get(HEAT).status_code == 422
+    setting(anna, "mode", "silent")
+    assert anna.get(HEAT).status_code == 403
 
 
 @pytest.mark.parametrize("place", ["what-if?setting=general_practice", "result.json", "result.pdf"])
