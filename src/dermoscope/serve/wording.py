@@ -30,7 +30,7 @@ def reason(answer: CaseAnswer, t: Texts) -> str:
     share = figures.get("concern" if found.cause == "floor" else "at_site")
     values = {
         "diagnosis": t.named("diagnosis", found.suspected),
-        "share": "–" if share is None else t.percent(share),
+        "share": about_of_100(share, t),
         "value": t.number(figures.get("value", 0.0), 0),
         "limit": t.number(figures.get("limit", 0.0), 0),
     }
