@@ -14,8 +14,13 @@ function fit(stage) {
   const height = Math.round(picture.height_ * scale);
   plate.style.width = `${width}px`;
   plate.style.height = `${height}px`;
-  plate.style.left = `${Math.round((stage.clientWidth - width) / 2)}px`;
-  plate.style.top = `${Math.round((stage.clientHeight - height) / 2)}px`;
+  const left = Math.round((stage.clientWidth - width) / 2);
+  const top = Math.round((stage.clientHeight - height) / 2);
+  plate.style.left = `${left}px`;
+  plate.style.top = `${top}px`;
+  // what is said of a picture stands in its corners, not across its edge
+  stage.style.setProperty("--left", `${left}px`);
+  stage.style.setProperty("--top", `${top}px`);
   views.get(stage)?.zoom.setOptions({ maxScale: Math.max(4, 4 / scale) });
 }
 
