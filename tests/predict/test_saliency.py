@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -76,6 +77,14 @@ def test_evidence_runs_from_none_to_the_strongest_place() -> None:
     assert (layer(found)[40:, :12, 3].max(), layer(found, 0.6)[:12, :12, 3].max()) == (0, 153)
 
 
+def test_stronger_evidence_is_lighter() -> None:
+    ramp = np.linspace(0, 1, 48)[None].repeat(48, axis=0)
+    colours = layer(made(ramp))[0, :, :3]
+    lightness = cv2.cvtColor(colours[None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0, :, 0]
+    assert np.diff(lightness).min() > 0
+    assert np.diff(layer(made(ramp))[0, :, 3].astype(int)).min() >= 0
+
+
 def test_where_nothing_speaks_for_it_the_picture_stays_as_it_is() -> None:
     found = made(np.full((6, 6), -1.0))
     assert found.evidence.max() == 0.0
@@ -97,6 +106,10 @@ def test_what_has_no_map_says_why(predictor: Predictor) -> None:
     bare = replace(predictor, bundle=replace(predictor.bundle, arrays={}))
     with pytest.raises(BundleError, match="holds no head weights of 'default'"):
         activation_map(bare, PICTURE.pixels, "MEL")
+    shifted = {k: v + 1 if k.endswith("bias") else v for k, v in predictor.bundle.arrays.items()}
+    other = replace(predictor, bundle=replace(predictor.bundle, arrays=shifted))
+    with pytest.raises(BundleError, match="default has no class activation map: its logit is"):
+        activation_map(other, PICTURE.pixels, "MEL")
     blind = replace(predictor, sessions=(Session(predictor.sessions[0].inner, frozenset({"logits"})),))
     with pytest.raises(BundleError, match="gives no features"):
         activation_map(blind, PICTURE.pixels, "MEL")

@@ -27,6 +27,9 @@ _COLOURS = np.array(
 )
 """Evidence from none to most, in steps of equal lightness (after `magma` of van der Walt & Smith, CC0)."""
 
+_TOLERANCE = 1e-3
+"""How far a map may be from the logit that it explains: rounding, and nothing else."""
+
 
 @dataclass(frozen=True, eq=False)
 class ActivationMap:
@@ -65,7 +68,7 @@ def activation_map(predictor: Predictor, source: Source, code: str, *, member: s
 
     Where a member's own diagnoses are merged into the bundle's, the map is that of the one with the highest logit.
     Raises BundleError where the bundle holds no such member, no features or no head weights, or knows no such
-    diagnosis; ImageError for a picture that cannot be read.
+    diagnosis, or where the logit is not the mean of the map; ImageError for a picture that cannot be read.
     """
     held, session = _member(predictor, member)
     if code not in predictor.taxonomy.codes:
@@ -86,6 +89,7 @@ def activation_map(predictor: Predictor, source: Source, code: str, *, member: s
         own = [k for k, target in enumerate(held.merge) if target == column]
         column = max(own, key=lambda k: float(logits[0, k]))
     values = np.tensordot(weight[column].astype(np.float64), features[0].astype(np.float64), axes=1)
+    _check_adds_up(float(values.mean() + bias[column]), float(logits[0, column]), held.name)
     corners = None if held.steps else _corners(views[0], pixels, held.size) * (picture.width / pixels.shape[1])
     return ActivationMap(code, held.name, predictor.bundle.sha256, square[0], values, float(bias[column]), corners)
 
@@ -122,6 +126,15 @@ def _member(predictor: Predictor, name: str | None) -> tuple[Member, Session]:
         if name in (None, member.name):
             return member, session
     raise BundleError(f"the bundle has no member {name!r}; there are {', '.join(m.name for m in members)}")
+
+
+def _check_adds_up(mapped: float, logit: float, member: str) -> None:
+    """Some networks change their features once more after pooling them; a map of what was before would mislead."""
+    if abs(mapped - logit) > _TOLERANCE * max(1.0, abs(logit)):
+        raise BundleError(
+            f"{member} has no class activation map: its logit is {logit:.3f} and the mean of its features by its "
+            f"head {mapped:.3f}"
+        )
 
 
 def _corners(view: View, pixels: UInt8[np.ndarray, "height width 3"], size: int) -> Float[np.ndarray, "4 2"]:
