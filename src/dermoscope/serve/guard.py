@@ -12,6 +12,8 @@ from dermoscope.serve.api.problems import answer as problem
 from dermoscope.serve.api.problems import is_machine
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_LONGEST = 1000
+"""Signs of an address without its question at most; a number of thousands of digits is refused by Python itself."""
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -52,7 +54,9 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        refusal = self._refusal(scope["method"], Headers(scope=scope))
+        refusal, status = self._refusal(scope["method"], Headers(scope=scope)), 403
+        if refusal is None and len(scope["path"]) > _LONGEST:
+            refusal, status = f"an address has at most {_LONGEST} signs; there is nothing at this one", 414
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -61,7 +65,7 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        answer = self.app if refusal is None else _refused(Request(scope), refusal)
+        answer = self.app if refusal is None else _refused(Request(scope), refusal, status)
         await answer(scope, receive, guarded)
 
     def _refusal(self, method: str, headers: Headers) -> str | None:
@@ -85,6 +89,6 @@ def _name(address: str) -> str:
         return ""
 
 
-def _refused(request: Request, refusal: str) -> Response:
+def _refused(request: Request, refusal: str, status: int) -> Response:
     told = is_machine(request.url.path)
-    return problem(request, 403, refusal) if told else PlainTextResponse(refusal, 403)
+    return problem(request, status, refusal) if told else PlainTextResponse(refusal, status)

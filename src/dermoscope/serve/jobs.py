@@ -72,9 +72,12 @@ class Progress:
 def create(service: Service, person: Person, given: Iterable[Given], title: str = "") -> int:
     """Store a batch and acknowledge it by its number; its images are worked off by a `Worker`.
 
-    A file that is no image becomes a failed item. Raises InputError for no file, more than `MOST_FILES`, or a lesion of
-    a patient that stands twice.
+    A file that is no image becomes a failed item. Raises InputError for no file, more than `MOST_FILES`, a lesion of
+    a patient that stands twice, or a title that cannot be printed.
     """
+    title = " ".join(title.split())[:80]
+    if not title.isprintable():
+        raise InputError("the title holds signs that cannot be printed; leave them out")
     rows = _stored(service, given)
     if not rows:
         raise InputError("no image was given; choose at least one")
@@ -83,7 +86,7 @@ def create(service: Service, person: Person, given: Iterable[Given], title: str 
     if twice:
         raise InputError(f"lesions that stand more than once in the batch: {some(twice)}; each image is one case")
     with service.desk(person) as desk:
-        job = Job(created_by=person.name, title=" ".join(title.split())[:80])
+        job = Job(created_by=person.name, title=title)
         desk.session.add(job)
         desk.session.flush()
         for position, (one, kept) in enumerate(rows, start=1):

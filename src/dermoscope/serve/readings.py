@@ -20,7 +20,7 @@ DECISIONS: tuple[Decision, ...] = ("refer", "low_concern", "cannot_assess")
 class Said:
     """A reader's judgement. `diagnosis` is a code of the taxonomy, `other`, or None; `confidence` in [0, 1] or None.
 
-    Raises ValueRuleError for a decision or confidence that cannot be.
+    Raises ValueRuleError for a decision, confidence or experience that cannot be.
     """
 
     decision: Decision
@@ -35,6 +35,8 @@ class Said:
             raise ValueRuleError(f"a confidence of {self.confidence}; it must be 0 to 1")
         if self.experience is not None and len(self.experience) > 80:
             raise ValueRuleError("experience in more than 80 characters; say it shorter")
+        if self.experience is not None and not self.experience.isprintable():
+            raise ValueRuleError("experience holds signs that cannot be printed; leave them out")
 
 
 @dataclass(frozen=True)

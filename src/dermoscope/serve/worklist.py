@@ -22,7 +22,8 @@ ROWS = 25
 class Filter:
     """What is looked for. `text` is part of a pseudonym or lesion, or a case's number; None leaves a field open.
 
-    `answer` finds only cases whose answer this person may see. Raises InputError for a tab or site that is not there.
+    `answer` finds only cases whose answer this person may see. Raises InputError for a tab or site that is not there,
+    and for signs that stand in no record.
     """
 
     tab: str = "unread"
@@ -39,6 +40,8 @@ class Filter:
         ):
             if given is not None and given not in known:
                 raise InputError(f"no {name} {given!r}; there are {', '.join(known)}")
+        if not (self.text + (self.diagnosis or "")).isprintable():
+            raise InputError("what is looked for holds signs that cannot be printed; leave them out")
 
 
 @dataclass(frozen=True)

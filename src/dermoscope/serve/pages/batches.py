@@ -98,7 +98,7 @@ def cancel(service: Serving, person: Asking, job_id: int) -> RedirectResponse:
     """Stop a batch; what is done stays."""
     with service.desk(person) as desk:
         jobs.cancel(desk, job_id)
-    return RedirectResponse(f"/batches/{job_id:int}", 303)
+    return RedirectResponse(f"/batches/{job_id}", 303)
 
 
 def _wrong(sent: Sequence[UploadFile], names: Names) -> Wrong | None:

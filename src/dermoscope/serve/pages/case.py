@@ -176,4 +176,8 @@ def _day(text: str) -> datetime.date | None:
 def _notices(told: list[str]) -> list[tuple[str, int]]:
     """What an upload led here with: `CODE:CASE`; anything else is not said."""
     found = [(code, case) for code, _, case in (one.partition(":") for one in told)]
-    return [(code, int(case)) for code, case in found if code in NOTICES and case.isascii() and case.isdigit()]
+    return [
+        (code, int(case))
+        for code, case in found
+        if code in NOTICES and case.isascii() and case.isdigit() and len(case) < 11
+    ]

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, Response
 from sqlalchemy import select
 
 from dermoscope.serve.depends import Asking, Serving
-from dermoscope.serve.desk import Desk
+from dermoscope.serve.desk import LARGEST, Desk
 from dermoscope.serve.export import history_csv, readings_csv
 from dermoscope.serve.pages.common import page
 from dermoscope.serve.tables import Event, now
@@ -26,8 +26,8 @@ def history(
     request: Request,
     service: Serving,
     person: Asking,
-    before: Annotated[int | None, Query(ge=1)] = None,
-    subject: Annotated[str, Query(max_length=80)] = "",
+    before: Annotated[int | None, Query(ge=1, le=LARGEST)] = None,
+    subject: Annotated[str, Query(max_length=80, pattern="^[^\0]*$")] = "",
 ) -> HTMLResponse:
     """Exports, and the last lines of the trail; `before` is the line that the page before ended with."""
     with service.looking(person) as desk:
