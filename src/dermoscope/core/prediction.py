@@ -56,7 +56,7 @@ class Prediction:
     `logits` is [cases, views, diagnoses], the views of every member one after the other; `members` names the member of
     each view (empty: there is one). `embedding` is [cases, features] of the first member's first view (so that the
     number of views does not matter) or None where the model gives none; `quality` holds one mapping of named figures
-    per case (`width` and `height` in px of the original).
+    per case (`predict/quality.py` says which).
 
     The arrays are copied and read-only.
 
