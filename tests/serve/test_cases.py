@@ -1,15 +1,18 @@
 """Cases from the first image to histology, on both databases."""
 
 import datetime
+from collections.abc import Sequence
 
 import pytest
 from sqlalchemy import select
 
 from dermoscope.core.errors import ConflictError, InputError, NotFoundError, ValueRuleError
+from dermoscope.core.prediction import Prediction
 from dermoscope.data.synthetic import draw
 from dermoscope.refine.decision import INTAKE
-from dermoscope.serve import answers, cases, readings
+from dermoscope.serve import answers, cases, readings, site
 from dermoscope.serve.accounts import Person
+from dermoscope.serve.blobs import Blobs
 from dermoscope.serve.cases import NewCase
 from dermoscope.serve.desk import Service
 from dermoscope.serve.tables import Blob, Event, Result
@@ -132,6 +135,55 @@ def test_an_image_added_by_mistake_can_go_until_it_is_read(service: Service, dra
     with service.desk(READER) as desk, pytest.raises(ConflictError, match="stays with the readings"):
         cases.remove_image(desk, second)
     assert ("image.removed", f"image/{first}") in events(service)
+
+
+def test_no_answer_that_may_be_known_is_taken_away(service: Service, drawn: list[Upload]) -> None:
+    made = new(service)
+    (image,) = cases.add_images(service, READER, made, drawn[:1], "dermoscopic").image_ids
+    (over,) = cases.add_images(service, READER, made, drawn[1:2], "overview").image_ids
+    with service.desk(READER) as desk:
+        site.change(desk, "order", "ai_first")
+        readings.opened(desk, cases.get(desk, made))
+        cases.remove_image(desk, over)
+    for order in ("ai_first", "human_first"):  # it was seen before the order was changed
+        with service.desk(READER) as desk:
+            site.change(desk, "order", order)
+            with pytest.raises(ConflictError, match="may have been seen"):
+                cases.remove_image(desk, image)
+
+
+def test_no_image_leaves_a_closed_case(service: Service, drawn: list[Upload]) -> None:
+    made = new(service)
+    (image,) = cases.add_images(service, READER, made, drawn[:1], "dermoscopic").image_ids
+    with service.desk(READER) as desk:
+        cases.enter_histology(desk, made, "MEL")
+        with pytest.raises(ConflictError, match="closed by its histology"):
+            cases.remove_image(desk, image)
+        cases.reopen(desk, made)
+        cases.remove_image(desk, image)
+        (line,) = desk.session.scalars(select(Event).where(Event.what == "image.removed"))
+        assert (line.details["case"], len(line.details["results"]), len(line.details["answers"])) == (made, 1, 1)
+        assert line.details["digest"] == Blobs.digest(drawn[0].data)
+
+
+def test_two_corrections_at_once_are_not_mixed(
+    service: Service, drawn: list[Upload], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = new(service, intake=("nail",))
+    (image,) = cases.add_images(service, READER, made, drawn[:1], "dermoscopic").image_ids
+    predict = service.engine.predict
+
+    def meanwhile(images: Sequence[bytes]) -> Prediction:
+        monkeypatch.undo()
+        cases.change(service, READER, made, body_site=None, intake=("scar",))
+        return predict(images)
+
+    monkeypatch.setattr(service.engine, "predict", meanwhile)
+    with pytest.raises(ConflictError, match="another intake in the meantime"):
+        cases.change(service, READER, made, body_site=None, intake=())
+    with service.looking(READER) as desk:
+        held = cases.get_image(desk, image)
+        assert (held.case.intake, held.results[-1].intake) == (["scar"], ["scar"])
 
 
 def test_histology_closes_a_case_and_reopening_is_recorded(service: Service, drawn: list[Upload]) -> None:

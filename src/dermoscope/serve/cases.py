@@ -16,9 +16,10 @@ from dermoscope.core.prediction import Prediction
 from dermoscope.predict.predictor import Result as Said
 from dermoscope.refine.decision import INTAKE
 from dermoscope.serve.accounts import Person
+from dermoscope.serve.answers import visible
 from dermoscope.serve.desk import Desk, Service
 from dermoscope.serve.site import prior_of
-from dermoscope.serve.tables import Case, Image, Patient, Reading, Result, now
+from dermoscope.serve.tables import Case, Image, Opening, Patient, Reading, Result, now
 from dermoscope.serve.uploads import Upload
 
 Kind = Literal["dermoscopic", "overview"]
@@ -252,19 +253,21 @@ def _twins(desk: Desk, case: Case, upload: Upload) -> list[Notice]:
 def change(service: Service, person: Person, case_id: int, *, body_site: str | None, intake: Sequence[str]) -> None:
     """Correct body site and intake. Where the intake changes, the images of this visit get new results besides the old.
 
-    Raises ConflictError once a reading of this visit is locked, or the case is closed: both stood on the intake.
+    Raises ConflictError once a reading of this visit is locked, or the case is closed: both stood on the intake; and
+    where somebody else changed the case meanwhile.
     """
     check_place(body_site, intake)
     with service.looking(person) as desk:
         case = get(desk, case_id)
-        rescored = in_order(intake) != tuple(case.intake)
+        before = list(case.intake)
+        rescored = in_order(intake) != tuple(before)
         digests = [i.digest for i in case.images if i.visit == case.visit and i.kind == "dermoscopic"]
     read = service.engine.predict([service.blobs.read(d) for d in digests]) if rescored and digests else None
     with service.desk(person) as desk:
         case = get(desk, case_id)
         images = [i for i in case.images if i.visit == case.visit and i.kind == "dermoscopic"]
-        if [i.digest for i in images] != digests:
-            raise ConflictError(f"case {case_id} got other images in the meantime; try again")
+        if [i.digest for i in images] != digests or list(case.intake) != before:
+            raise ConflictError(f"case {case_id} got other images or another intake in the meantime; try again")
         if case.closed_at is not None or any(r.visit == case.visit for r in case.readings):
             raise ConflictError(f"case {case_id} has been read; what it was read by can be corrected no more")
         case.body_site, case.intake = body_site, list(in_order(intake))
@@ -274,17 +277,34 @@ def change(service: Service, person: Person, case_id: int, *, body_site: str | N
 
 
 def remove_image(desk: Desk, image_id: int) -> None:
-    """Take an image out that was added by mistake. Raises ConflictError once its visit has been read."""
+    """Take an image out that was added by mistake, with its results; the audit trail keeps what they said.
+
+    Raises ConflictError once its visit has been read, the case is closed, or somebody may know the answer to it:
+    whoever dislikes an answer cannot take the picture away.
+    """
     image = get_image(desk, image_id)
     if any(r.visit == image.visit for r in image.case.readings):
         raise ConflictError(f"image {image_id} has been read; it stays with the readings that stand on it")
-    desk.record("image.removed", f"image/{image_id}", case=image.case_id)
+    if image.case.closed_at is not None:
+        raise ConflictError(f"case {image.case_id} is closed by its histology; reopen it to take images out")
+    if image.results and _was_seen(desk, image):
+        raise ConflictError(f"the answer to image {image_id} may have been seen; both stay on record")
+    said = {"results": [r.id for r in image.results], "answers": [r.answer for r in image.results]}
+    desk.record("image.removed", f"image/{image_id}", case=image.case_id, digest=image.digest, **said)
     for result in list(image.results):
         desk.session.delete(result)
     digest = image.digest
     desk.session.delete(image)
     desk.session.flush()
     desk.service.blobs.release(desk.session, digest)
+
+
+def _was_seen(desk: Desk, image: Image) -> bool:
+    """Whether somebody has seen the answer to the visit of an image, or may see it in a list or an export."""
+    shown = select(Opening.id).where(
+        Opening.case_id == image.case_id, Opening.visit == image.visit, Opening.answered_at.is_not(None)
+    )
+    return visible(desk, image.case, image.visit) or desk.session.scalar(shown.limit(1)) is not None
 
 
 def enter_histology(desk: Desk, case_id: int, code: str, on: datetime.date | None = None) -> Case:
@@ -301,7 +321,7 @@ def enter_histology(desk: Desk, case_id: int, code: str, on: datetime.date | Non
     if case.closed_at is not None:
         raise ConflictError(f"case {case_id} is closed with {case.histology}; reopen it to correct that")
     case.histology, case.histology_on, case.histology_by, case.closed_at = code, on, desk.person.name, now()
-    desk.record("histology.entered", f"case/{case_id}", histology=code)
+    desk.record("histology.entered", f"case/{case_id}", histology=code, on=None if on is None else on.isoformat())
     desk.record("case.closed", f"case/{case_id}")
     return case
 
