@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,24 @@ def test_the_trail_is_paged_and_followed_for_one_subject(
     one = reader.get("/history?subject=case/9").text
     assert words(one).count("case/9") == 2
     assert 'href="/cases/9?tab=all">Open it</a>' in one
+
+
+def test_the_trail_tells_no_answer_and_no_decision(reader: "TestClient", service: "Service", words: Callable) -> None:
+    from dermoscope.data.synthetic import draw
+    from dermoscope.serve import cases, readings
+    from dermoscope.serve.accounts import Person
+    from dermoscope.serve.uploads import clean
+
+    ben = Person("Ben", "reader")
+    with service.desk(ben) as desk:
+        made = cases.create(desk, cases.NewCase("P1")).id
+    cases.add_images(service, ben, made, [clean(draw(1, "MEL").jpeg(), "1.jpg")], "dermoscopic")
+    with service.desk(ben) as desk:
+        readings.lock(desk, made, readings.Said("cannot_assess"))
+    told = words(reader.get("/history").text)
+    assert "read by the model result/1" in told
+    assert "Ben reading locked case/1 visit 1, aided no" in told
+    assert not {"refer", "low_concern", "cannot_assess"} & set(re.split(r"\W+", told))
 
 
 def test_an_empty_trail_says_what_will_stand_there(reader: "TestClient", words: Callable) -> None:

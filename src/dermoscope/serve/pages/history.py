@@ -17,6 +17,8 @@ from dermoscope.serve.tables import Event, now
 router = APIRouter(include_in_schema=False)
 LINES = 50
 """Lines of the audit trail on one page."""
+UNTOLD = ("answer", "answers", "decision")
+"""Details that would tell what the model or another reader said: who may see that is asked elsewhere."""
 _DIGEST = re.compile("[0-9a-f]{64}")
 _PLACES = {"case": "/cases/{}?tab=all", "job": "/batches/{}", "setting": "/settings#{}", "image": "/images/{}/full"}
 
@@ -75,12 +77,12 @@ def place_of(subject: str) -> str | None:
 
 
 def told(details: dict[str, Any]) -> str:
-    """The details of a line, as they are stored; of a digest only its beginning.
+    """The details of a line, without what was said of a lesion; of a digest only its beginning.
 
     >>> told({"decision": "refer", "aided": False, "before": None, "after": {"name": "own"}})
-    'decision refer, aided no, before –, after {"name": "own"}'
+    'aided no, before –, after {"name": "own"}'
     """
-    return ", ".join(f"{name} {_value(value)}" for name, value in details.items())
+    return ", ".join(f"{name} {_value(value)}" for name, value in details.items() if name not in UNTOLD)
 
 
 def _value(value: Any) -> str:
