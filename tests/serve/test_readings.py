@@ -116,6 +116,31 @@ def test_nothing_can_be_revised_by_an_answer_that_is_not_shown(service: Service,
             readings.revise(desk, case_id, Said("refer"))
 
 
+def test_who_saw_the_answer_before_the_rules_were_changed_reads_with_it(service: Service, case_id: int) -> None:
+    setting(service, mode="study", order="ai_first")
+    with service.desk(ANNA) as desk:
+        readings.opened(desk, cases.get(desk, case_id))
+    setting(service, order="human_first")
+    with service.desk(ANNA) as desk:
+        assert not answers.visible(desk, cases.get(desk, case_id))
+        reading = readings.lock(desk, case_id, Said("refer"))
+        assert (reading.aided, len(reading.shown)) == (True, 1)
+        with pytest.raises(ConflictError, match="one reading is all"):
+            readings.revise(desk, case_id, Said("low_concern"))
+    with service.desk(BEN) as desk:
+        assert not readings.lock(desk, case_id, Said("refer")).aided
+
+
+def test_a_reading_is_of_the_pictures_that_were_looked_at(service: Service, case_id: int) -> None:
+    with service.desk(ANNA) as desk:
+        readings.lock(desk, case_id, Said("refer"), visit=1)
+    cases.add_images(service, ANNA, case_id, [clean(draw(2, "NV").jpeg(), "2.jpg")], "dermoscopic")
+    with service.desk(BEN) as desk:
+        with pytest.raises(ConflictError, match="at visit 2 by now, and visit 1 was read"):
+            readings.lock(desk, case_id, Said("low_concern"), visit=1)
+        assert readings.lock(desk, case_id, Said("low_concern"), visit=2).visit == 2
+
+
 def test_a_closed_case_is_read_no_more(service: Service, case_id: int) -> None:
     with service.desk(ANNA) as desk:
         cases.enter_histology(desk, case_id, "NV")

@@ -66,27 +66,35 @@ def opened(desk: Desk, case: Case) -> Opening:
     return opening
 
 
-def lock(desk: Desk, case_id: int, said: Said) -> Reading:
+def lock(desk: Desk, case_id: int, said: Said, visit: int | None = None) -> Reading:
     """Store the first reading of this visit by this person; it is never changed.
 
-    Raises ConflictError for a closed case or a second first reading, ValueRuleError for an unknown diagnosis.
+    `visit` is the one that was looked at, None for whichever is the current one. It is aided where the answer is in
+    view, and where this person saw it before the order or the mode was changed.
+    Raises ConflictError for a closed case, a second first reading, or pictures that came meanwhile, ValueRuleError for
+    an unknown diagnosis.
     """
-    case = _readable(desk, case_id, said)
+    case = _readable(desk, case_id, said, visit)
     if of(desk, case).first is not None:
         raise ConflictError(f"your reading of case {case_id} is locked already; revise it once the answer is shown")
-    return _store(desk, case, said, "first", aided=visible(desk, case))
+    opening = _opening(desk, case)
+    saw = opening is not None and opening.answered_at is not None
+    return _store(desk, case, said, "first", aided=saw or visible(desk, case))
 
 
-def revise(desk: Desk, case_id: int, said: Said) -> Reading:
+def revise(desk: Desk, case_id: int, said: Said, visit: int | None = None) -> Reading:
     """Store what this person says now that the answer is known; the first reading stays beside it.
 
-    Raises ConflictError without a first reading or after a revision, ForbiddenError where the answer is not shown,
-    ValueRuleError for an unknown diagnosis.
+    Raises ConflictError without a first reading, after one that was made with the answer in view, after a revision, or
+    for pictures that came meanwhile, ForbiddenError where the answer is not shown, ValueRuleError for an unknown
+    diagnosis.
     """
-    case = _readable(desk, case_id, said)
+    case = _readable(desk, case_id, said, visit)
     own = of(desk, case)
     if own.first is None:
         raise ConflictError(f"lock your own reading of case {case_id} first")
+    if own.first.aided:
+        raise ConflictError(f"your reading of case {case_id} was made with the answer in view; one reading is all")
     if own.revised is not None:
         raise ConflictError(f"your reading of case {case_id} has been revised already; a record is never changed")
     if not visible(desk, case):
@@ -106,10 +114,14 @@ def of(desk: Desk, case: Case, visit: int | None = None) -> Readings:
     return Readings(own.get("first"), own.get("revised"), others)
 
 
-def _readable(desk: Desk, case_id: int, said: Said) -> Case:
+def _readable(desk: Desk, case_id: int, said: Said, visit: int | None) -> Case:
     case = get(desk, case_id)
     if case.closed_at is not None:
         raise ConflictError(f"case {case_id} is closed; reopen it to read it again")
+    if visit not in (None, case.visit):
+        raise ConflictError(
+            f"case {case_id} is at visit {case.visit} by now, and visit {visit} was read; look at its new pictures"
+        )
     codes = (*desk.service.engine.predictor.taxonomy.codes, OTHER)
     if said.diagnosis is not None and said.diagnosis not in codes:
         raise ValueRuleError(f"no diagnosis {said.diagnosis!r}; there are {', '.join(codes)}")

@@ -167,7 +167,7 @@ def read(post: Posting, case_id: Number, said: ReadingIn) -> Response:
     store = readings.lock if said.phase == "first" else readings.revise
 
     def work(desk: Desk) -> ReadingOut:
-        reading = store(desk, case_id, words)
+        reading = store(desk, case_id, words, said.visit)
         return ReadingOut.of(reading, told=answers.visible(desk, reading.case))
 
     return at_a_desk(post, [said], work)

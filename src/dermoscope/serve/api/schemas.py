@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from dermoscope.core.readings import Decision
 from dermoscope.refine.decision import INTAKE, IntakeFlag
 from dermoscope.serve.answers import visible
-from dermoscope.serve.api.words import Code, Day, MaybeText, Name, Share, ShortName
+from dermoscope.serve.api.words import MOST_NUMBER, Code, Day, MaybeText, Name, Share, ShortName
 from dermoscope.serve.cases import BODY_SITES
 from dermoscope.serve.desk import Desk
 from dermoscope.serve.tables import Case, Image, Reading
@@ -189,6 +189,9 @@ class ReadingIn(BaseModel):
     diagnosis: Code | None = Field(None, description="A diagnosis of the model's taxonomy, or `other`.")
     confidence: Share | None = None
     experience: MaybeText | None = Field(None, description="The reader's own words, or years.")
+    visit: Annotated[int, Field(ge=1, le=MOST_NUMBER, strict=True)] | None = Field(
+        None, description="The visit that was looked at; a conflict where pictures have begun another one meanwhile."
+    )
     phase: Literal["first", "revised"] = Field(
         "first", description="`first` locks the reading, `revised` is said with the model's answer in view."
     )

@@ -49,9 +49,12 @@ def asked(service: Serving, person: Asking, case_id: int, wanted: Wanted) -> Ask
     return Asked(service, person, case_id, wanted)
 
 
-def spoken(decision: Text = "", diagnosis: Text = "", confidence: Text = "", experience: Text = "") -> dict[str, str]:
+def spoken(
+    decision: Text = "", diagnosis: Text = "", confidence: Text = "", experience: Text = "", visit: Text = ""
+) -> dict[str, str]:
     """A reading as a form sends it."""
     return {
+        "visit": visit,
         "decision": decision,
         "diagnosis": diagnosis,
         "confidence": confidence,
@@ -76,13 +79,13 @@ def show(request: Request, of: OfCase, image: Annotated[int | None, Query(ge=1)]
 @router.post("/cases/{case_id:int}/reading")
 def lock(request: Request, of: OfCase, spoken: Spoken) -> Response:
     """Lock the own reading; then the answer appears, where it may."""
-    return _done(request, of, lambda desk: readings.lock(desk, of.case_id, _said(spoken)))
+    return _done(request, of, lambda desk: readings.lock(desk, of.case_id, _said(spoken), _visit(spoken)))
 
 
 @router.post("/cases/{case_id:int}/revision")
 def revise(request: Request, of: OfCase, spoken: Spoken) -> Response:
     """Read again with the answer in view; the first reading stays as it is."""
-    return _done(request, of, lambda desk: readings.revise(desk, of.case_id, _said(spoken)))
+    return _done(request, of, lambda desk: readings.revise(desk, of.case_id, _said(spoken), _visit(spoken)))
 
 
 @router.post("/cases/{case_id:int}/histology")
@@ -157,6 +160,12 @@ def _said(spoken: Mapping[str, str]) -> Said:
     except ValueError:
         raise InputError(f"a confidence of {spoken['confidence']!r}; choose one, or none") from None
     return Said(_decision(spoken["decision"]), spoken["diagnosis"] or None, confidence, spoken["experience"] or None)
+
+
+def _visit(spoken: Mapping[str, str]) -> int | None:
+    """The visit that the form was drawn for; None where it does not say."""
+    text = spoken["visit"]
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def _decision(text: str) -> Decision:
