@@ -28,15 +28,16 @@ OOD_DIMENSIONS = 64
 """Leading dimensions of the embedding in which strangeness is measured; fewer where there are few lesions."""
 
 REFER_AT = 0.1
-"""Probability at a site from which a lesion is referred: one of ten such lesions is malignant or premalignant. Chosen
-on the validation role (ADR 0013): where every second lesion is malignant 0.04 would refer nearly everything."""
+"""Probability at a site from which a lesion is referred: one of ten such lesions is malignant or premalignant. A
+judgement after a look at the validation role (ADR 0013): where every second lesion is malignant 0.04 would refer nearly
+everything."""
 
 SENSITIVITY_FLOOR = 0.95
 """Share of malignant and premalignant lesions of the calibration role that is referred whatever a site sets."""
 
 MELANOMA_FLOOR = 0.95
-"""The same of melanomas, of those to come: above the 92 % that the Cochrane review of dermoscopy in person gives at a
-specificity of 80 % (Dinnes et al. 2018, CD011902)."""
+"""The same of melanomas, of those to come. A judgement: the Cochrane review predicts 92 % of dermoscopy in person, at a
+specificity of 80 % (Dinnes et al. 2018, CD011902); see ADR 0013."""
 
 
 def concerning(taxonomy: Taxonomy) -> tuple[str, ...]:

@@ -123,7 +123,8 @@ def predictive_values(sensitivity: Estimate, specificity: Estimate, prevalence: 
 
     Intervals: logit intervals of Mercaldo, Lau & Zhou 2007 (Statistics in Medicine 26:2170), for sensitivity and
     specificity measured on two groups of fixed size and a known prevalence; where one of them is 0 or 1 the adjusted
-    ones, with z^2 / 2 cases more on either side. They say nothing of how sure the prevalence is. `n` is both groups.
+    ones, with z^2 / 2 cases more on either side (the form of that adjustment is from memory). They say nothing of how
+    sure the prevalence is. `n` is both groups.
 
     Raises ValueRuleError for a prevalence outside 0 to 1; not measurable where one of the two is not.
     """
