@@ -208,3 +208,23 @@ def test_what_there_is_not_cannot_be_looked_for() -> None:
     ):
         with pytest.raises(InputError, match=why):
             Filter(**fields)  # type: ignore[arg-type]
+
+
+def test_what_was_read_in_silence_is_put_beside_the_answer_once_that_is_shown(service: Service) -> None:
+    set_mode(service, "silent")
+    missed, agreed, alone = add(service, "P1", "refer"), add(service, "P2", "refer"), add(service, "P3", "low_concern")
+    unclear, none = add(service, "P4", "cannot_assess"), add(service, "P5", None)
+    for case_id, decision in (
+        (missed, "low_concern"), (agreed, "refer"), (alone, "refer"), (unclear, "low_concern"), (none, "low_concern")
+    ):  # fmt: skip
+        say(service, ANNA, case_id, decision)
+    assert (found(service, tab="disagreements"), found(service, tab="awaiting")) == ([], [agreed, alone])
+    set_mode(service, "study")
+    assert found(service, tab="disagreements") == [missed, alone]
+    assert found(service, tab="awaiting") == [missed, agreed, alone]
+    assert found(service, BEN, tab="disagreements") == []
+    with service.looking(ANNA) as desk:
+        rows = {row.case_id: row for row in worklist.listed(desk, Filter("all")).rows}
+    assert (rows[missed].resolved, rows[missed].disagrees) == ("refer", True)
+    assert (rows[unclear].resolved, rows[unclear].disagrees) == ("low_concern", False)
+    assert (rows[none].resolved, rows[none].disagrees) == ("low_concern", False)

@@ -10,7 +10,7 @@ from sqlalchemy import exists, select
 from dermoscope.core.errors import BundleError, ForbiddenError, NotFoundError
 from dermoscope.core.prediction import Answer, AnswerKind
 from dermoscope.predict.saliency import activation_map, layer, png
-from dermoscope.refine.decision import MALIGNANT, resolve
+from dermoscope.refine.decision import MALIGNANT, resolve, with_reader
 from dermoscope.serve.desk import Desk
 from dermoscope.serve.tables import Case, Image, Reading, Result
 
@@ -143,6 +143,18 @@ def as_answer(result: Result) -> Answer:
     """A stored answer as the value that it was."""
     kind: Any = result.answer
     return Answer(kind, tuple(result.reasons), result.figures, result.cause, result.suspected)
+
+
+def together(reading: Reading, answer: CaseAnswer | None) -> tuple[str | None, bool]:
+    """What follows from a reading and the answer that is in view, and whether the two differ.
+
+    A reading that was made in silence stands alone on record; once the answer is shown it is put beside it.
+    """
+    if answer is None or reading.mode != "silent":
+        return reading.resolved, reading.disagrees
+    decision: Any = reading.decision
+    found = with_reader(answer.kind, decision)
+    return found.decision, found.disagrees
 
 
 def get_result(desk: Desk, image_id: int) -> Result:

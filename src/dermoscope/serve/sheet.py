@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from dermoscope import __version__
 from dermoscope.report.case import CaseSheet, SheetAnswer, SheetPicture, SheetTable
-from dermoscope.serve.answers import CaseAnswer, answer_of, visible
+from dermoscope.serve.answers import CaseAnswer, answer_of, together, visible
 from dermoscope.serve.cases import get
 from dermoscope.serve.desk import Desk
 from dermoscope.serve.readings import of
@@ -36,7 +36,7 @@ def sheet_of(desk: Desk, case_id: int) -> CaseSheet:
         facts=_facts(case, t),
         answer=None if answer is None else _answer(desk, answer, t),
         answer_title=t("answer.of_model"),
-        readings=_readings(desk, case, t),
+        readings=_readings(desk, case, answer, t),
         settings_title=t("pdf.made"),
         settings=_settings(desk, answer, t),
         withheld=_withheld(desk, case, t),
@@ -108,12 +108,12 @@ def _answer(desk: Desk, answer: CaseAnswer, t: Texts) -> SheetAnswer:
     )
 
 
-def _readings(desk: Desk, case: Case, t: Texts) -> SheetTable:
+def _readings(desk: Desk, case: Case, answer: CaseAnswer | None, t: Texts) -> SheetTable:
     held = of(desk, case)
     shown = [r for r in (held.first, held.revised, *held.others) if r is not None]
     shown.sort(key=lambda reading: reading.id)
     head = ("pdf.reader", "pdf.said", "reading.decision", "reading.diagnosis", "reading.confidence", "pdf.when")
-    differs = any(reading.disagrees for reading in _last(shown))
+    differs = any(together(reading, answer)[1] for reading in _last(shown))
     return SheetTable(
         t("pdf.readings"),
         [t(key) for key in head],

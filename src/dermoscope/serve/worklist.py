@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 
 from dermoscope.core.errors import InputError
-from dermoscope.serve.answers import CaseAnswer, answer_of_results
+from dermoscope.serve.answers import CaseAnswer, answer_of_results, together
 from dermoscope.serve.cases import BODY_SITES
 from dermoscope.serve.desk import Desk
 from dermoscope.serve.tables import Case, Image, Patient, Reading, Result
@@ -139,10 +139,26 @@ def _of_tab(desk: Desk, tab: str) -> list[ColumnElement[bool]]:
         return [Case.closed_at.is_not(None)]
     waits = {
         "unread": ~_read(desk),
-        "disagreements": _last_reading(desk, Reading.disagrees.is_(True)),
-        "awaiting": _last_reading(desk, Reading.resolved == "refer"),
+        "disagreements": or_(
+            _last_reading(desk, Reading.disagrees.is_(True)),
+            *_late(desk, ("low_concern", "refer"), ("refer", "low_concern")),
+        ),
+        "awaiting": or_(
+            _last_reading(desk, Reading.resolved == "refer"),
+            *_late(desk, ("low_concern", "refer"), ("cannot_assess", "refer")),
+        ),
     }
     return [Case.closed_at.is_(None), waits[tab]]
+
+
+def _late(desk: Desk, *pairs: tuple[str, str]) -> list[ColumnElement[bool]]:
+    """`answers.together` for many cases: decisions that were made in silence, with answers that are shown by now."""
+    if desk.site.mode == "silent":
+        return []
+    return [
+        and_(_last_reading(desk, and_(Reading.mode == "silent", Reading.decision == said)), _answered(kind))
+        for said, kind in pairs
+    ]
 
 
 def _mine(desk: Desk) -> list[ColumnElement[bool]]:
@@ -196,6 +212,8 @@ def _rows(desk: Desk, found: Sequence[tuple[Case, str]]) -> tuple[WorkRow, ...]:
         own = [(i, kind) for case_id, i, visit, kind in images if case_id == case.id and visit == case.visit]
         scored = [i for i, kind in own if kind == "dermoscopic"]
         reading = readings.get(case.id)
+        answer = answer_of_results([results[i] for i in scored if i in results])
+        resolved, differs = (None, False) if reading is None else together(reading, answer)
         rows.append(
             WorkRow(
                 case.id,
@@ -210,9 +228,9 @@ def _rows(desk: Desk, found: Sequence[tuple[Case, str]]) -> tuple[WorkRow, ...]:
                 reading.reader if reading else None,
                 reading.decision if reading else None,
                 reading.diagnosis if reading else None,
-                reading.resolved if reading else None,
-                bool(reading and reading.disagrees),
-                answer_of_results([results[i] for i in scored if i in results]),
+                resolved,
+                differs,
+                answer,
                 case.histology,
                 case.closed_at,
                 case.sample,

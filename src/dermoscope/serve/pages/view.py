@@ -7,7 +7,7 @@ from typing import Literal
 
 from sqlalchemy import select
 
-from dermoscope.serve.answers import CaseAnswer, answer_of, visible
+from dermoscope.serve.answers import CaseAnswer, answer_of, together, visible
 from dermoscope.serve.desk import Desk
 from dermoscope.serve.readings import Readings, of
 from dermoscope.serve.tables import Case, Event, Image, Reading
@@ -85,6 +85,16 @@ class CaseView:
     def assessed(self) -> bool:
         """Whether the model says anything of the lesion itself."""
         return self.answer is not None and self.answer.kind != "cannot_assess"
+
+    @property
+    def together(self) -> tuple[str | None, bool]:
+        """What follows from the own last reading and the answer, and whether they differ.
+
+        Where the model could not assess nothing follows from the two: the reading stands as it is.
+        """
+        if self.readings.last is None or not self.assessed:
+            return None, False
+        return together(self.readings.last, self.answer)
 
     @property
     def may_read(self) -> bool:

@@ -138,6 +138,19 @@ def test_silent_mode_never_shows_an_answer(anna: TestClient, enter: Callable[...
     assert [(r.aided, r.disagrees, r.shown) for r in stored(anna, Reading)] == [(False, False, [])]
 
 
+def test_a_reading_made_in_silence_does_not_stand_against_a_suspicion(
+    anna: TestClient, enter: Callable[..., int]
+) -> None:
+    case = enter()
+    answers_become(anna, **SUSPICIOUS)
+    setting(anna, "mode", "silent")
+    anna.post(f"/cases/{case}/reading", data=LOW)
+    setting(anna, "mode", "study")
+    page = anna.get(f"/cases/{case}").text
+    assert "A disagreement resolves towards referral." in page
+    assert "Together:" not in page
+
+
 def test_in_a_study_another_readers_lock_shows_nothing(anna: TestClient, enter: Callable[..., int]) -> None:
     case = enter()
     setting(anna, "mode", "study")
@@ -206,7 +219,7 @@ def test_what_cannot_be_assessed_has_no_numbers(anna: TestClient, enter: Callabl
     assert "Cannot assess" in page
     assert "A lesion of the nail: not in the training data." in page
     assert "Your assessment stands." in page
-    for word in ("such lesions", 'data-does="heat"', 'id="what-if"', "Other diagnoses, ranked"):
+    for word in ("such lesions", 'data-does="heat"', 'id="what-if"', "Other diagnoses, ranked", "Together:"):
         assert word not in page
     assert anna.get(f"/cases/{case}/what-if?setting=general_practice").status_code == 404
 
