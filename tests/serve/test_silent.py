@@ -153,3 +153,15 @@ def test_the_command_where_there_is_no_service(tmp_path: object, dermoscope: Cal
     said = dermoscope("silent-report", "--folder", tmp_path)
     assert said.code == 2
     assert said.err.endswith(f"{tmp_path}: no service has stored anything here; name its --folder or --database\n")
+
+
+def test_a_visit_of_overviews_alone_does_not_hide_an_answer(store: Store, report: Callable[..., SilentReport]) -> None:
+    with store.begin() as session:
+        case = add(session, "P1", ["low_concern"], "MEL")
+        case.visit = 2
+        again = add(session, "P2", ["low_concern"], "MEL")
+        again.visit = 2
+        session.add(result(again, "refer"))
+    found = report()
+    assert (found.cases, found.outcomes) == (2, 2)
+    assert found.histology["MEL"] == {"refer": 1, "low_concern": 1, "cannot_assess": 0}

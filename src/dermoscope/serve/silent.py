@@ -96,7 +96,10 @@ class _Row:
 
 
 def silent_report(session: Session, model: str | None = None) -> SilentReport:
-    """The answer to the last visit of every lesion against its histology; of one `model` (SHA-256) or of all."""
+    """The answer to every lesion at the last visit that the model read, against its histology.
+
+    Of one `model` (SHA-256) or of all.
+    """
     rows = [row for row in _rows(session) if model in (None, row.model)]
     taxonomy = _taxonomy(session)
     known = [row for row in rows if row.histology is not None]
@@ -118,15 +121,21 @@ def silent_report(session: Session, model: str | None = None) -> SilentReport:
 
 
 def _rows(session: Session) -> list[_Row]:
-    """Every lesion whose last visit the model read. Results of one image supersede each other, the last one counts."""
+    """Every lesion at the last visit that the model read: one of overviews alone has no answer.
+
+    Results of one image supersede each other, the last one counts.
+    """
     last: dict[int, dict[int, Result]] = {}
     cases: dict[int, Case] = {}
-    wanted = select(Case, Result).join(Image, Image.case_id == Case.id).join(Result, Result.image_id == Image.id)
-    wanted = wanted.join(Patient, Patient.id == Case.patient_id)
-    wanted = wanted.where(Image.visit == Case.visit, Case.sample.is_(False)).order_by(Case.id, Image.id, Result.id)
-    for case, result in session.execute(wanted):
+    visits: dict[int, int] = {}
+    wanted = select(Case, Image.visit, Result).join(Image, Image.case_id == Case.id)
+    wanted = wanted.join(Result, Result.image_id == Image.id).join(Patient, Patient.id == Case.patient_id)
+    wanted = wanted.where(Case.sample.is_(False)).order_by(Case.id, Image.visit, Image.id, Result.id)
+    for case, visit, result in session.execute(wanted):
+        if visits.get(case.id) != visit:
+            visits[case.id], last[case.id] = visit, {}
         cases[case.id] = case
-        last.setdefault(case.id, {})[result.image_id] = result
+        last[case.id][result.image_id] = result
     found = []
     for case_id, results in last.items():
         answer = answer_of_results(tuple(results.values()))
