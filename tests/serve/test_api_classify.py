@@ -181,13 +181,18 @@ def test_the_prior_can_be_chosen(client: TestClient, lesions: list[bytes]) -> No
 
 
 @sqlite
-def test_a_silent_service_answers_an_admin_only(options: Options, store: Store, lesions: list[bytes]) -> None:
+def test_where_readers_are_not_to_see_answers_an_admin_is_answered_only(
+    options: Options, store: Store, lesions: list[bytes]
+) -> None:
     with store.begin() as session:
-        codes = new_codes(session)
+        codes = {role: {"Authorization": f"Bearer {code}"} for role, code in new_codes(session).items()}
     with TestClient(create_app(replace(options, host="0.0.0.0"))) as client:  # the first start there is silent
-        for role, status in (("reader", 403), ("admin", 200)):
-            headers = {"Authorization": f"Bearer {codes[role]}"}
-            assert client.post(PLACE, files=sent(("a.jpg", lesions[0])), headers=headers).status_code == status
+        for mode, reader in (("silent", 403), ("study", 403), ("open", 200)):
+            assert client.put("/api/v1/settings", json={"mode": mode}, headers=codes["admin"]).status_code == 200
+            for role, status in (("reader", reader), ("admin", 200)):
+                answer = client.post(PLACE, files=sent(("a.jpg", lesions[0])), headers=codes[role])
+                assert answer.status_code == status
+                assert (f"the service is in {mode} mode" in answer.text) == (status == 403)
         assert client.post(PLACE, files=sent(("a.jpg", lesions[0]))).status_code == 401
         wrong = client.post(PLACE, files=sent(("a.jpg", lesions[0])), headers={"Authorization": "Bearer x"})
         assert (wrong.status_code, wrong.headers["www-authenticate"]) == (401, "Bearer")

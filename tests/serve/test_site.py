@@ -75,6 +75,24 @@ def test_the_first_start_is_open_on_loopback(store: Store) -> None:
         assert read_site(session).mode == "open"
 
 
+@pytest.mark.parametrize(("chosen", "mode"), [(None, "silent"), ("study", "study"), ("open", "open")])
+def test_what_was_open_here_is_silent_elsewhere_unless_an_admin_chose(
+    service: Service, chosen: str | None, mode: str
+) -> None:
+    with service.store.begin() as session:
+        first_start(session, on_loopback=True)
+    if chosen is not None:
+        for value in ("silent", chosen):
+            with service.desk(ADMIN) as desk:
+                site.change(desk, "mode", value)
+    for _ in range(2):
+        with service.store.begin() as session:
+            first_start(session, on_loopback=False)
+    with service.looking(ADMIN) as desk:
+        assert read_site(desk.session).mode == mode
+        assert sum(change.made_by == "first start" for change in site.history(desk)) == (1 if chosen else 2)
+
+
 def test_the_mix_of_the_site_holds_what_was_set(service: Service) -> None:
     bundle = service.engine.predictor.bundle
     prior = prior_of(Site(prevalence={"name": "own", "malignant": 0.25, "melanoma": 0.1}), bundle)

@@ -23,6 +23,8 @@ Order = Literal["human_first", "ai_first"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 ORDERS: tuple[Order, ...] = get_args(Order)
 LONGEST_NOTICE = 600
+FIRST = "first start"
+"""Who sets the mode before an admin does."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +96,16 @@ def history(desk: "Desk", most: int = 100) -> list[Change]:
 
 
 def first_start(session: Session, *, on_loopback: bool) -> None:
-    """Where others reach the service, the very first start is silent: nobody is shown what nobody has looked at yet."""
-    if session.scalar(select(Change.id).limit(1)) is None:
-        mode = "open" if on_loopback else "silent"
-        session.add(Change(name="mode", value={"is": mode}, made_by="first start"))
-        record(session, "first start", "setting.changed", "setting/mode", before=None, after=mode)
+    """Where others reach the service, its first start there is silent: nobody is shown what nobody has looked at yet.
+
+    So is that of a service which was open on its own machine, unless an admin has chosen a mode.
+    """
+    last = session.scalar(select(Change).where(Change.name == "mode").order_by(Change.id.desc()).limit(1))
+    mode = "open" if on_loopback else "silent"
+    if last is None or (not on_loopback and last.made_by == FIRST and last.value["is"] != mode):
+        session.add(Change(name="mode", value={"is": mode}, made_by=FIRST))
+        before = None if last is None else last.value["is"]
+        record(session, FIRST, "setting.changed", "setting/mode", before=before, after=mode)
 
 
 def prior_of(site: Site, bundle: Bundle) -> Prior:
