@@ -15,7 +15,7 @@ from dermoscope.serve.desk import Service
 from dermoscope.serve.options import Options
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Playwright
+    from playwright.sync_api import Browser, Page, Playwright
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 START = 10.0
@@ -64,3 +64,10 @@ def chromium(playwright: "Playwright") -> "Browser":
     found = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
     plain = ["--no-sandbox"] if os.geteuid() == 0 else []
     return playwright.chromium.launch(executable_path=found, args=plain)
+
+
+def press(page: "Page", *keys: str) -> None:
+    """Press keys, one after the other, once the scripts of the page are there."""
+    page.wait_for_load_state("domcontentloaded")
+    for key in keys:
+        page.keyboard.press(key)

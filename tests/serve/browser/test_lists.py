@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
+from live import press
 from playwright.sync_api import expect
 
 from dermoscope.serve import cases
@@ -50,25 +51,24 @@ def test_the_worklist_is_walked_with_single_keys(
     counts = page.locator(".tabs .count").all_inner_texts()
     assert counts == ["4", "1", "1", "1", "6"]
     assert rows(page) == ["P-0001", "P-0002", "P-0003", "P-0004"]  # the oldest first
-    for key in ("j", "j", "k", "j"):
-        page.keyboard.press(key)
+    press(page, "j", "j", "k", "j")
     expect(page.get_by_role("link", name="P-0002")).to_be_focused()
     shoot(page, "worklist-unread")
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     expect(page.get_by_role("heading", name="P-0002")).to_be_visible()
-    page.keyboard.press("j")
+    press(page, "j")
     expect(page.get_by_role("heading", name="P-0003")).to_be_visible()
-    page.keyboard.press("k")
+    press(page, "k")
     expect(page.get_by_role("heading", name="P-0002")).to_be_visible()
-    page.keyboard.press("u")
+    press(page, "u")
     expect(page.get_by_role("heading", name="Worklist")).to_be_visible()
-    page.keyboard.press("2")
+    press(page, "2")
     expect(page).to_have_url(re.compile("tab=disagreements"))
     assert rows(page) == ["P-0005"]
-    page.keyboard.press("5")
+    press(page, "5")
     expect(page).to_have_url(re.compile("tab=all"))
     shoot(page, "worklist-all")
-    page.keyboard.press("n")
+    press(page, "n")
     expect(page).to_have_url(re.compile("/cases/new"))
     page.go_back()
     expect(page).to_have_url(re.compile("tab=all"))
@@ -82,22 +82,22 @@ def test_the_worklist_is_searched_and_filtered_and_the_way_back_keeps_it(
     page.get_by_label("Body site").select_option("posterior_torso")
     expect(page).to_have_url(re.compile("body_site=posterior_torso"))
     assert rows(page) == ["P-0002", "P-0003"]
-    page.keyboard.press("/")
+    press(page, "/")
     field = page.get_by_role("searchbox")
     expect(field).to_be_focused()
     page.keyboard.type("n3j?")  # keys do nothing while one types
     expect(field).to_have_value("n3j?")
     expect(page).to_have_url(re.compile("tab=all"))
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     expect(page.get_by_role("status")).to_contain_text("No case")
     shoot(page, "worklist-nothing-found")
     page.get_by_role("searchbox").fill("0003")
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     expect(page).to_have_url(re.compile("text=0003"))
     assert rows(page) == ["P-0003"]
     page.get_by_role("link", name="P-0003").click()
     expect(page.get_by_role("heading", name="P-0003")).to_be_visible()
-    page.keyboard.press("u")
+    press(page, "u")
     expect(page.get_by_role("searchbox")).to_have_value("0003")
 
 
@@ -119,7 +119,7 @@ def test_a_batch_goes_on_while_nobody_looks_and_says_which_file_was_no_picture(
     expect(page.get_by_role("heading", name="Monday clinic")).to_be_visible()
     expect(page.get_by_role("progressbar")).to_be_visible()
     shoot(page, "batch-running")
-    page.keyboard.press("u")
+    press(page, "u")
     expect(page.get_by_role("heading", name="Batches", exact=True)).to_be_visible()
     page.get_by_role("link", name="Monday clinic").click()
     expect(page.get_by_role("status").filter(has_text="Finished")).to_be_visible(timeout=60_000)

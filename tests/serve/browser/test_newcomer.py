@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from live import press
 from playwright.sync_api import expect
 from sqlalchemy import select
 
@@ -55,11 +56,11 @@ def test_a_newcomer_reads_a_case_from_its_pictures_to_its_histology(
     expect(page).to_have_url(re.compile("/enter"))
     shoot(page, "enter")
     page.keyboard.type("anna")
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     expect(page.get_by_role("heading", name="Worklist")).to_be_visible()
     shoot(page, "worklist-empty")
 
-    page.keyboard.press("n")
+    press(page, "n")
     expect(page).to_have_url(re.compile("/cases/new$"))
     shoot(page, "new-empty")
     fill(page, "P-0042")
@@ -82,8 +83,7 @@ def test_a_newcomer_reads_a_case_from_its_pictures_to_its_histology(
     shoot(page, "case-reading")
     before, kept = list(seen), page.content()
 
-    for key in ("2", "d", "D", "Escape", "l"):  # decision, to the diagnosis, Dermatofibroma, out of the field, lock
-        page.keyboard.press(key)
+    press(page, "2", "d", "D", "Escape", "l")  # decision, to the diagnosis, Dermatofibroma, out of the field, lock
     expect(page.locator("#answer-title")).to_be_focused()
     shoot(page, "case-answer")
     told = [page.locator(place).inner_text() for place in ("#answer-title", ".answer .why")]
@@ -96,12 +96,12 @@ def test_a_newcomer_reads_a_case_from_its_pictures_to_its_histology(
     assert len(results) == 2  # the overview photo was not scored
     assert not [figure for figure in figures for text in before if figure in text]
 
-    page.keyboard.press("e")
+    press(page, "e")
     shoot(page, "case-revise")
-    page.keyboard.press("1")
-    page.keyboard.press("l")
+    press(page, "1")
+    press(page, "l")
     expect(page.locator(".readings dt")).to_have_text(["Before the answer", "With the answer"])
-    page.keyboard.press("y")
+    press(page, "y")
     page.locator("select[name=code]").select_option("MEL")
     page.get_by_label("Date of the report").fill("2026-03-05")
     shoot(page, "case-histology")
@@ -174,8 +174,8 @@ def test_what_is_no_picture_is_refused_with_its_reason_and_nothing_typed_is_lost
     page.get_by_label("Tattoo").uncheck()
     page.get_by_role("button", name="Create the case").click()
     expect(page.get_by_role("heading", name="P-WRONG")).to_be_visible()
-    page.keyboard.press("3")
-    page.keyboard.press("l")
+    press(page, "3")
+    press(page, "l")
     expect(page.locator("#answer-title")).to_have_text("Cannot assess")
     expect(page.locator(".answer .why")).to_contain_text("The image is too small: 64 px")
 

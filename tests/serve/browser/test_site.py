@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from live import press
 from playwright.sync_api import expect
 from sqlalchemy import select
 
@@ -95,7 +96,7 @@ def test_in_silent_mode_nobody_is_shown_anything_and_the_answers_are_kept(
     expect(page.locator("tbody tr")).to_contain_text("silent mode")
     expect(page.get_by_label("Answer")).to_have_count(0)
     page.goto(f"/cases/{made}")
-    page.keyboard.press("y")
+    press(page, "y")
     page.locator("select[name=code]").select_option("MEL")
     page.get_by_role("button", name="Enter histology").click()
     expect(page.get_by_role("heading", name="Histology: Melanoma")).to_be_visible()
@@ -165,12 +166,12 @@ def test_from_elsewhere_one_enters_by_a_code_and_only_an_admin_changes_settings(
     expect(page).to_have_url(re.compile("/enter"))
     page.get_by_label("Entry code").fill("guess")
     page.get_by_label("Your code name").fill("ben")
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     expect(page.get_by_role("alert")).to_contain_text("This code is not known")
     expect(page.get_by_label("Your code name")).to_have_value("ben")
     shoot(page, "enter-wrong-code")
     page.get_by_label("Entry code").fill(codes["reader"])
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     expect(page).to_have_url(re.compile("/settings$"))
     expect(page.get_by_text("Only an admin can change these settings")).to_be_visible()
     expect(page.get_by_role("radio", name="Silent")).to_be_checked()  # the first start
