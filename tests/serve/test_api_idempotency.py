@@ -3,12 +3,14 @@
 import datetime
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
 from dermoscope.data.synthetic import draw
+from dermoscope.serve import cases, store
 from dermoscope.serve.api import idempotency
 from dermoscope.serve.desk import Service
 from dermoscope.serve.tables import Answered, Case, Image, Table, now
@@ -135,6 +137,28 @@ def test_what_was_cut_off_is_not_done_again_unseen(client: TestClient, service: 
     status, problem, _ = add(client, 1, LESION)
     assert status == 409
     assert "was cut off before it was answered; look at what is stored" in str(problem["detail"])
+    assert count(service, Image) == 1
+
+
+@sqlite
+def test_what_was_done_and_could_not_be_noted_is_not_done_again(
+    client: TestClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(client, "P1")
+    stored = cases.add_images
+
+    def then_busy(*given: Any) -> cases.Added:
+        added = stored(*given)
+        service.store.turn.acquire()  # as if another writer took his time
+        return added
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cases, "add_images", then_busy)
+        patched.setattr(store, "_WAIT", 0.05)
+        assert add(client, 1, LESION)[0] == 503
+        service.store.turn.release()
+    status, problem, _ = add(client, 1, LESION)
+    assert (status, "was cut off" in str(problem["detail"])) == (409, True)
     assert count(service, Image) == 1
 
 

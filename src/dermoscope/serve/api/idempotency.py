@@ -114,8 +114,10 @@ def by_itself(post: Post, sent: Callable[[], Sequence[object]], work: Callable[[
             row = _note(desk.session, post, digest, UNDER_WAY, {})
     except IntegrityError:
         raise _still_under_way() from None
-    with _reserved(post, row):
-        body = work().model_dump(mode="json")
+    with _under_way(row):
+        with _given_back(post, row):
+            body = work().model_dump(mode="json")
+        # where this fails the work is done all the same: the key stays taken, so that it is not done again
         with post.service.desk(post.person) as desk:
             held = desk.session.get_one(Answered, row)
             held.status, held.body = CREATED, body
@@ -123,19 +125,25 @@ def by_itself(post: Post, sent: Callable[[], Sequence[object]], work: Callable[[
 
 
 @contextmanager
-def _reserved(post: Post, row: int) -> Iterator[None]:
-    """The key is given back when the work fails, so that the mended request may use it."""
+def _under_way(row: int) -> Iterator[None]:
     with _own:
         _running.add(row)
+    try:
+        yield
+    finally:
+        with _own:
+            _running.discard(row)
+
+
+@contextmanager
+def _given_back(post: Post, row: int) -> Iterator[None]:
+    """The key is given back when the work fails, so that the mended request may use it."""
     try:
         yield
     except BaseException:
         with post.service.desk(post.person) as desk:
             desk.session.execute(delete(Answered).where(Answered.id == row))
         raise
-    finally:
-        with _own:
-            _running.discard(row)
 
 
 def _known(session: Session, post: Post) -> Answered | None:
