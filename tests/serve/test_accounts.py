@@ -62,6 +62,12 @@ def test_the_key_of_cookies_stays_and_is_the_owners_alone(options: Options) -> N
     assert stat.S_IMODE((options.folder / "cookie.key").stat().st_mode) == 0o600
 
 
+def test_a_key_that_was_cut_off_signs_nothing(options: Options) -> None:
+    options.folder.mkdir(parents=True, exist_ok=True)
+    (options.folder / "cookie.key").write_bytes(b"")
+    assert len(key_of(options.folder)) == 32
+
+
 @pytest.mark.parametrize("name", ["Anna", "R 7", "reader@site.org", "Ärztin-2"])
 def test_names_that_can_stand_in_a_record(name: str) -> None:
     assert checked_name(f"  {name} ") == name

@@ -99,3 +99,9 @@ def test_a_batch_that_runs_is_stopped_and_led_back_to(reader: TestClient, servic
         number = job.id
     said = reader.post(f"/batches/{number}/cancel", follow_redirects=False)
     assert (said.status_code, said.headers["location"]) == (303, f"/batches/{number}")
+
+
+def test_a_cookie_of_another_program_is_no_name(reader: TestClient) -> None:
+    reader.cookies.set("reader", "%00=x")
+    assert reader.get("/", follow_redirects=False).headers["location"].startswith("/enter")
+    assert reader.get("/enter").status_code == 200

@@ -30,6 +30,8 @@ ROLES: tuple[Role, ...] = ("reader", "admin")
 LANGUAGES: tuple[Language, ...] = ("en", "de")
 DAY = 12 * 3600
 """Seconds that a signed cookie is good for."""
+_KEY = 32
+"""Bytes of the key that cookies are signed with."""
 NAME = re.compile(r"[\w][\w .@+-]{0,78}", re.UNICODE)
 """What a reader's code name may look like."""
 
@@ -90,10 +92,14 @@ def role_of(session: Session, code: str) -> Role | None:
 
 
 def key_of(folder: Path) -> bytes:
-    """The key that cookies are signed with, made at the first start and kept below the folder."""
+    """The key that cookies are signed with, made at the first start and kept below the folder.
+
+    One that is not whole is made anew: whoever guessed it could sign a cookie as admin.
+    """
     path = folder / "cookie.key"
-    if not path.exists():
-        write_file(path, secrets.token_bytes(32))
+    if not path.exists() or path.stat().st_size != _KEY:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_file(path, secrets.token_bytes(_KEY), durable=True)
         path.chmod(0o600)
     return path.read_bytes()
 

@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 from fastapi import Depends, Request
 
-from dermoscope.core.errors import ForbiddenError
+from dermoscope.core.errors import ForbiddenError, InputError
 from dermoscope.serve.accounts import Person, checked_name, holder, language_of, role_of
 from dermoscope.serve.desk import Service
 
@@ -37,8 +37,8 @@ def maybe_person(request: Request) -> Person | None:
     api = request.url.path.startswith("/api/")
     called = request.headers.get("x-reader") or ("api" if api else "")
     if service.options.on_loopback:
-        name = called or unquote(request.cookies.get("reader", ""))
-        return Person(checked_name(name), "admin", language) if name else None
+        name = checked_name(called) if called else _remembered(request)
+        return Person(name, "admin", language) if name else None
     scheme, _, code = request.headers.get("authorization", "").partition(" ")
     with service.store.read() as session:
         if scheme.lower() == "bearer":
@@ -46,6 +46,14 @@ def maybe_person(request: Request) -> Person | None:
             return None if role is None else Person(checked_name(called or "api"), role, language)
         known = holder(session, service.key, request.cookies.get("session", "."))
     return None if known is None else Person(known[0], known[1], language)
+
+
+def _remembered(request: Request) -> str | None:
+    """The name in the cookie; none where another program of this machine has left one of that kind."""
+    try:
+        return checked_name(unquote(request.cookies.get("reader", "")))
+    except InputError:
+        return None
 
 
 def admin_of(person: "Asking") -> Person:
