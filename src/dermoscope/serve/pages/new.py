@@ -18,7 +18,7 @@ from dermoscope.serve.api.files import given, none_readable, pictures
 from dermoscope.serve.api.problems import RefusedError, status_of
 from dermoscope.serve.cases import BODY_SITES, KINDS, Added, Kind, NewCase, Notice
 from dermoscope.serve.depends import Asking, Serving
-from dermoscope.serve.desk import Desk
+from dermoscope.serve.desk import Desk, Service
 from dermoscope.serve.options import MOST_FILES, MOST_UPLOAD
 from dermoscope.serve.pages.case import OfCase
 from dermoscope.serve.pages.common import page
@@ -99,7 +99,7 @@ def create(request: Request, service: Serving, person: Asking, entered: OfLesion
     try:
         new = NewCase(entered.pseudonym, entered.lesion, entered.body_site or None, entered.intake)
         scored, shown = _by_kind(sent)
-        read = cases.read_uploads(service, scored) if scored else None
+        read = _read(service, scored, shown)
         with service.desk(person) as desk:
             case = cases.create(desk, new)
             added = _store(desk, case, scored, shown, read)
@@ -123,13 +123,21 @@ def add(request: Request, of: OfCase, sent: OfPictures) -> Response:
     """Store further pictures: of a new visit, once this one has been read."""
     try:
         scored, shown = _by_kind(sent)
-        read = cases.read_uploads(of.service, scored) if scored else None
+        read = _read(of.service, scored, shown)
         with of.service.desk(of.person) as desk:
             added = _store(desk, cases.get(desk, of.case_id), scored, shown, read)
     except InputError as error:
         with of.service.looking(of.person) as desk:
             return _refused(request, desk, Entered(), _wrong(error, None), cases.get(desk, of.case_id))
     return _onward(request, of.case_id, added)
+
+
+def _read(service: Service, scored: Sequence[Upload], shown: Sequence[Upload]) -> Prediction | None:
+    """What the model says of pictures, and their files on the disk: nobody waits for either in a transaction."""
+    read = cases.read_uploads(service, scored) if scored else None
+    for upload in (*scored, *shown):
+        service.blobs.put(upload.data)
+    return read
 
 
 def _by_kind(sent: Sent) -> tuple[list[Upload], list[Upload]]:

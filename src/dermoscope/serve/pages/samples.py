@@ -66,7 +66,9 @@ def press(service: Serving, person: Asking, number: int) -> RedirectResponse:
     if case_id is None:
         read = cases.read_uploads(service, [upload])
         with service.desk(person) as desk:
-            case = cases.create(desk, cases.NewCase(PSEUDONYM, str(number), sample=True))
-            cases.store_images(desk, case, [upload], "dermoscopic", read)
-            case_id = case.id
+            case_id = desk.session.scalar(held)  # somebody may have pressed it meanwhile
+            if case_id is None:
+                case = cases.create(desk, cases.NewCase(PSEUDONYM, str(number), sample=True))
+                cases.store_images(desk, case, [upload], "dermoscopic", read)
+                case_id = case.id
     return RedirectResponse(f"/cases/{case_id}", 303)
