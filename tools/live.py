@@ -31,14 +31,14 @@ class Live:
 
 
 @contextmanager
-def serving(options: Options) -> Iterator[Live]:
-    """Serve with `options` on a free port of 127.0.0.1, whatever host and port they name, in a thread of this process.
+def serving(options: Options, service: Service | None = None) -> Iterator[Live]:
+    """Serve on a free port of 127.0.0.1, whatever host and port `options` name, in a thread of this process.
 
-    Raises RuntimeError for a server that does not start or end.
+    Without a service one is opened. Raises RuntimeError for a server that does not start or end.
     """
     import uvicorn
 
-    service = open_service(options)
+    service = service or open_service(options)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(create_app(options, service), log_level="warning", ws="none"))

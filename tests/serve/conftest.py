@@ -10,10 +10,7 @@ indirect=True)`.
 
 import itertools
 import shutil
-import socket
 import tempfile
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -155,21 +152,7 @@ def client(options: "Options", service: "Service") -> Iterator["TestClient"]:
 @pytest.fixture
 def live(options: "Options", service: "Service") -> Iterator[str]:
     """The address of a real server on loopback that serves `service`."""
-    import uvicorn
+    from live import serving
 
-    from dermoscope.serve.app import create_app
-
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(create_app(options, service), log_level="warning", ws="none"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-        for _ in range(1000):
-            if server.started or not thread.is_alive():
-                break
-            time.sleep(0.01)
-        assert server.started, "the server did not start within ten seconds"
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = True
-        thread.join(timeout=20)
-        assert not thread.is_alive(), "the server did not end"
+    with serving(options, service) as served:
+        yield served.url
