@@ -251,6 +251,22 @@ def test_pictures_of_a_later_day_begin_a_visit_and_hide_earlier_answers(
     assert page.count("The model") >= 2
 
 
+def test_a_form_of_an_earlier_visit_reads_no_new_pictures(
+    anna: TestClient, enter: Callable[..., int], drawn: tuple[bytes, ...]
+) -> None:
+    case = enter()
+    anna.cookies.set("reader", "Bert")
+    assert '<input type="hidden" name="visit" value="1">' in anna.get(f"/cases/{case}").text
+    anna.cookies.set("reader", "Anna")
+    anna.post(f"/cases/{case}/reading", data=LOW)
+    anna.post(f"/cases/{case}/images", files=[("files", ("2.jpg", drawn[1], "image/jpeg"))])
+    anna.cookies.set("reader", "Bert")
+    said = anna.post(f"/cases/{case}/reading", data={**LOW, "visit": "1"})
+    assert (said.status_code, "at visit 2 by now" in said.text) == (409, True)
+    assert [reading.reader for reading in stored(anna, Reading)] == ["Anna"]
+    assert "Lock my reading" in said.text
+
+
 def test_what_if_moves_numbers_and_no_record(anna: TestClient, enter: Callable[..., int]) -> None:
     case = enter()
     anna.post(f"/cases/{case}/reading", data=LOW)
@@ -266,6 +282,7 @@ def test_what_if_moves_numbers_and_no_record(anna: TestClient, enter: Callable[.
     assert {answer.status_code for answer in tables.values()} == {200}
     assert len({answer.text for answer in tables.values()}) == 3
     assert "Walter et al. 2013" in tables["practice"].text
+    assert "a high NPV does not lower your own concern" in tables["rare"].text
     assert "<html" not in tables["practice"].text
     assert [(r.id, r.answer, r.probabilities, r.figures) for r in stored(anna, Result)] == before
 
