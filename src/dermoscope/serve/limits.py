@@ -1,7 +1,12 @@
 """How many bytes a request may have, counted while they come: a header may lie, or not be there."""
 
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dermoscope.core.errors import DermoscopeError
+from dermoscope.serve.depends import maybe_person
 
 MOST_BODY = 1_000_000_000
 """Bytes of a request with files at most: a hundred photographs of ten megabytes."""
@@ -10,7 +15,10 @@ MOST_WORDS = 1_000_000
 
 
 class BodyLimit:
-    """ASGI middleware: reading more of a body than is taken raises HTTPException 413 where it is read."""
+    """ASGI middleware: reading more of a body than is taken raises HTTPException 413 where it is read.
+
+    Files are taken of those who have entered, and of others no more than words: their HTTPException is 401.
+    """
 
     def __init__(self, app: ASGIApp, most: int = MOST_BODY, most_words: int = MOST_WORDS) -> None:
         self.app, self.most, self.most_words = app, most, most_words
@@ -21,7 +29,8 @@ class BodyLimit:
             return
         headers = {name.lower(): value for name, value in scope["headers"]}
         files = headers.get(b"content-type", b"").lower().startswith(b"multipart/")
-        most = self.most if files else self.most_words
+        entered = not files or await run_in_threadpool(_entered, scope)
+        most = self.most if files and entered else self.most_words
         announced = headers.get(b"content-length", b"0")
         seen = int(announced) if announced.isdigit() and len(announced) < 19 else most + 1
         seen = seen if seen > most else 0
@@ -31,7 +40,19 @@ class BodyLimit:
             message = {"type": "http.request"} if seen > most else await receive()
             seen += len(message.get("body", b""))
             if message["type"] == "http.request" and seen > most:
+                if not entered:
+                    raise HTTPException(401, "who is asking is not known; enter first, or send the code")
                 raise HTTPException(413, f"a request of this kind has at most {most:,} bytes; send less at a time")
             return message
 
         await self.app(scope, counted, send)
+
+
+def _entered(scope: Scope) -> bool:
+    """Whether whoever asks is known; an application without a service asks nobody."""
+    if not hasattr(scope["app"].state, "service"):
+        return True
+    try:
+        return maybe_person(Request(scope)) is not None
+    except DermoscopeError:
+        return False

@@ -1,5 +1,6 @@
 """Who is reading: a code name here, a code elsewhere, and never a way to another host."""
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -83,3 +84,30 @@ def test_a_cookie_is_for_this_service_only(enter: Callable) -> None:
     )
     cookie = said.headers["set-cookie"].lower()
     assert all(part in cookie for part in ("session=", "httponly", "samesite=lax", "max-age=43200"))
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "header"),
+    [("/cases/new", 303, (b"location", b"/enter?back=/")), ("/api/v1/classify", 401, (b"www-authenticate", b"Bearer"))],
+)
+@pytest.mark.parametrize("cookie", [b"", b"session=a.b"])
+def test_files_of_somebody_unknown_are_not_taken_in(
+    enter: Callable, address: str, status: int, header: tuple[bytes, bytes], cookie: bytes
+) -> None:
+    taken, said = [], []
+    start = b'--X\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n'
+
+    async def receive() -> dict:
+        taken.append(len(taken))
+        return {"type": "http.request", "body": b"x" * 500_000 if taken[-1] else start, "more_body": True}
+
+    async def send(message: dict) -> None:
+        said.append(message)
+
+    headers = [(b"host", b"192.0.2.1"), (b"content-type", b"multipart/form-data; boundary=X"), (b"cookie", cookie)]
+    scope = {"type": "http", "method": "POST", "path": address, "raw_path": address.encode(), "query_string": b""}
+    rest = {"headers": headers, "scheme": "http", "server": ("192.0.2.1", 80), "http_version": "1.1", "root_path": ""}
+    asyncio.run(enter.nobody.app(scope | rest, receive, send))
+    assert said[0]["status"] == status
+    assert header in said[0]["headers"]
+    assert len(taken) < 6

@@ -18,7 +18,7 @@ TOLD = (400, 403, 404, 409, 413, 422, 500, 503)
 
 def error_page(request: Request, error: Exception) -> Response:
     """A readable page of an error, with the right status; whoever has not entered is led to where one enters."""
-    if isinstance(error, NotEnteredError):
+    if isinstance(error, NotEnteredError) or getattr(error, "status_code", 0) == 401:
         return _to_enter(request)
     status, said = _told(error)
     words = status if status in TOLD else 400 if status < 500 else 500
