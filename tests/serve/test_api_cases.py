@@ -38,7 +38,7 @@ def test_a_case_from_its_entry_to_its_histology(client: TestClient) -> None:
     assert (added["image_ids"], added["notices"]) == ([1], [])
     assert [error["file"] for error in added["errors"]] == ["letter.docx"]
     overview = client.post(f"{place}/images", files={"files": ("b.jpg", LESION)}, data={"kind": "overview"}).json()
-    assert [notice["code"] for notice in overview["notices"]] == ["same_image_same_patient"]
+    assert [notice["code"] for notice in overview["notices"]] == ["same_image_same_case"]
 
     shown = client.get(place, headers=R1).json()
     assert (shown["pseudonym"], shown["lesion"], shown["answer_visible"]) == ("P-0417", "left forearm", False)

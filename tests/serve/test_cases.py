@@ -100,9 +100,11 @@ def test_equal_bytes_are_two_records_and_a_notice(service: Service, drawn: list[
     assert [(n.code, n.figures) for n in told] == [("same_image_other_patient", {"case": first})]
     told = cases.add_images(service, READER, third, drawn[:1], "dermoscopic").notices
     assert [n.code for n in told] == ["same_image_same_patient", "same_image_other_patient"]
+    told = cases.add_images(service, READER, third, drawn[:1], "overview").notices
+    assert [(n.code, n.figures["case"]) for n in told] == list(zip(cases.TWINS, (third, first, second), strict=True))
     with service.looking(READER) as desk:
         (blob,) = desk.session.scalars(select(Blob))
-        assert blob.references == 3
+        assert blob.references == 4
         assert desk.session.query(Result).count() == 3
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from dermoscope.core.errors import ConflictError, InputError, NotFoundError, ValueRuleError, some
 from dermoscope.core.prediction import Prediction
@@ -37,6 +37,8 @@ BODY_SITES = (
 """Body sites in the words of the ISIC archive."""
 OTHER = "other"
 """Histology that is none of the diagnoses that the model knows."""
+TWINS = ("same_image_same_case", "same_image_same_patient", "same_image_other_patient")
+"""Codes of notices about an image whose very bytes are stored already."""
 _LONGEST = 80
 
 
@@ -235,19 +237,16 @@ def _as_record(desk: Desk, image: Image, said: Said) -> Result:
 
 
 def _twins(desk: Desk, case: Case, upload: Upload) -> list[Notice]:
-    """The very bytes stand under another case already: told, and never joined."""
+    """The very bytes are stored already: told, the nearest case first, and never joined."""
     digest = desk.service.blobs.digest(upload.data)
     held = desk.session.execute(
-        select(Case.patient_id, func.min(Case.id))
-        .join(Image, Image.case_id == Case.id)
-        .where(Image.digest == digest)
-        .group_by(Case.patient_id)
+        select(Case.id, Case.patient_id).join(Image).where(Image.digest == digest).order_by(Case.id).distinct()
     ).all()
-    found = []
-    for patient_id, first in held:
-        code = "same_image_same_patient" if patient_id == case.patient_id else "same_image_other_patient"
-        found.append(Notice(code, {"case": first}))
-    return found
+    first: dict[str, int] = {}
+    for case_id, patient_id in held:
+        other = "same_image_same_patient" if patient_id == case.patient_id else "same_image_other_patient"
+        first.setdefault("same_image_same_case" if case_id == case.id else other, case_id)
+    return [Notice(code, {"case": first[code]}) for code in TWINS if code in first]
 
 
 def change(service: Service, person: Person, case_id: int, *, body_site: str | None, intake: Sequence[str]) -> None:

@@ -66,6 +66,12 @@ def opened(desk: Desk, case: Case) -> Opening:
     return opening
 
 
+def to_note(desk: Desk, case: Case) -> bool:
+    """Whether `opened` would note anything: nobody waits for the one who writes where it would not."""
+    opening = _opening(desk, case)
+    return opening is None or (opening.answered_at is None and visible(desk, case))
+
+
 def lock(desk: Desk, case_id: int, said: Said, visit: int | None = None) -> Reading:
     """Store the first reading of this visit by this person; it is never changed.
 

@@ -111,3 +111,9 @@ def test_files_of_somebody_unknown_are_not_taken_in(
     assert said[0]["status"] == status
     assert header in said[0]["headers"]
     assert len(taken) < 6
+
+
+def test_leaving_forgets_the_pictures_too(client: "TestClient") -> None:
+    answer = client.post("/leave", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/enter")
+    assert answer.headers["clear-site-data"] == '"cache"'

@@ -29,7 +29,6 @@ from dermoscope.serve.wording import about_of_100, heading, others_ranked, reaso
 from dermoscope.serve.worklist import Filter
 
 router = APIRouter(include_in_schema=False)
-NOTICES = ("same_image_same_patient", "same_image_other_patient")
 Text = Annotated[str, Form(max_length=200)]
 
 
@@ -68,11 +67,14 @@ Spoken = Annotated[dict[str, str], Depends(spoken)]
 
 @router.get("/cases/{case_id:int}")
 def show(request: Request, of: OfCase, image: Annotated[int | None, Query(ge=1)] = None) -> HTMLResponse:
-    """A case; that it was opened, and when its answer first appeared, is noted."""
-    with of.service.desk(of.person) as desk:
+    """A case; that it was opened, and when its answer first appeared, is noted before it is shown."""
+    with of.service.looking(of.person) as desk:
         case = cases.get(desk, of.case_id)
-        if case.images and case.closed_at is None:
-            readings.opened(desk, case)
+        if not case.images or case.closed_at is not None or not readings.to_note(desk, case):
+            return screen(request, desk, of, image=image)
+    with of.service.desk(of.person) as desk:
+        readings.opened(desk, cases.get(desk, of.case_id))
+    with of.service.looking(of.person) as desk:
         return screen(request, desk, of, image=image)
 
 
@@ -188,5 +190,5 @@ def _notices(told: list[str]) -> list[tuple[str, int]]:
     return [
         (code, int(case))
         for code, case in found
-        if code in NOTICES and case.isascii() and case.isdigit() and len(case) < 11
+        if code in cases.TWINS and case.isascii() and case.isdigit() and len(case) < 11
     ]
