@@ -32,7 +32,9 @@ def test_the_packages_are_those_of_the_project_file() -> None:
         ("onnxruntime", "fail", "dermoscope does not work without it"),
         ("simplejpeg", "absent", "JPEG files are read more slowly"),
         ("timm", "absent", "no training"),
-        ("weasyprint", "absent", "no figures and no PDF in reports"),
+        ("matplotlib", "absent", "no figures in reports"),
+        ("fastapi", "absent", "no web service"),
+        ("psycopg", "absent", "the web service keeps its records in SQLite only"),
         ("mlflow-skinny", "absent", "runs are not logged to MLflow"),
     ],
 )
@@ -50,6 +52,12 @@ def test_what_an_absent_package_costs_and_what_mends_it(
     assert sorted(c.what for c in checks if c.state == "ok") == sorted(PACKAGES.keys() - {extra})
     monkeypatch.setattr(installed, "clone", lambda: None)
     assert of(installed.packages(), package).mend.endswith(f"-m pip install 'dermoscope{wanted[2:-1]}'")
+
+
+def test_a_package_of_two_extras_is_told_under_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installed, "_version", lambda name: None if name == "weasyprint" else "1.0")
+    found = [check for check in installed.packages() if check.what == "weasyprint"]
+    assert [(c.state, c.detail) for c in found] == [("absent", "not installed: no PDF of reports and cases")] * 2
 
 
 def test_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:

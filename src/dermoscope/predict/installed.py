@@ -46,6 +46,8 @@ PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "report": ("matplotlib", "weasyprint"),
         "log": ("mlflow-skinny",),
+        "serve": ("fastapi", "uvicorn", "python-multipart", "sqlalchemy", "alembic", "weasyprint"),
+        "postgres": ("psycopg",),
     }
 )
 """The packages of the plain install and of each extra, as pyproject.toml has them."""
@@ -53,10 +55,12 @@ PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 _COST = {
     "plain": "dermoscope does not work without it",
     "train": "no training",
-    "report": "no figures and no PDF in reports",
+    "report": "no figures in reports",
     "log": "runs are not logged to MLflow",
+    "serve": "no web service",
+    "postgres": "the web service keeps its records in SQLite only",
 }
-_PARTLY = {"simplejpeg": "JPEG files are read more slowly"}
+_PARTLY = {"simplejpeg": "JPEG files are read more slowly", "weasyprint": "no PDF of reports and cases"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,7 @@ def clone() -> Path | None:
 
 def _telling(extra: str) -> tuple[str, ...]:
     """The packages whose version is worth a line."""
-    return {"plain": ("numpy", "onnxruntime"), "train": ("torch", "timm")}.get(extra, PACKAGES[extra])
+    return {"plain": ("numpy", "onnxruntime"), "train": ("torch", "timm"), "serve": ("fastapi", "sqlalchemy")}.get(extra, PACKAGES[extra])
 
 
 def _version(package: str) -> str | None:
