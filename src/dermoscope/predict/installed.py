@@ -114,7 +114,8 @@ def clone() -> Path | None:
 
 def _telling(extra: str) -> tuple[str, ...]:
     """The packages whose version is worth a line."""
-    return {"plain": ("numpy", "onnxruntime"), "train": ("torch", "timm"), "serve": ("fastapi", "sqlalchemy")}.get(extra, PACKAGES[extra])
+    named = {"plain": ("numpy", "onnxruntime"), "train": ("torch", "timm"), "serve": ("fastapi", "sqlalchemy")}
+    return named.get(extra, PACKAGES[extra])
 
 
 def _version(package: str) -> str | None:
