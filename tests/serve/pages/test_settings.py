@@ -111,3 +111,11 @@ def test_the_notice_stands_on_every_page_once_it_is_set(reader: "TestClient") ->
         assert "Only for study 7 &amp; 8." in reader.get(path).text
     reader.cookies.set("language", "de")
     assert "Nur für Studie 7." in reader.get("/").text
+
+
+def test_a_study_on_one_machine_says_that_nobody_is_blinded(client: "TestClient") -> None:
+    client.cookies.set("reader", "anna")
+    client.cookies.set("language", "en")
+    assert "must stay blinded" not in client.get("/settings").text
+    client.post("/settings/mode", data={"value": "study"})
+    assert "must stay blinded" in client.get("/settings").text

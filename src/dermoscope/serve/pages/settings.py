@@ -93,6 +93,7 @@ def _shown(
             desk.site,
             422 if wrong else 200,
             may=person.role == "admin",
+            everybody_is_admin=service.options.on_loopback,
             saved=saved,
             wrong=wrong,
             given=given or {},
