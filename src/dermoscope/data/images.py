@@ -21,6 +21,7 @@ from jaxtyping import UInt8
 
 from dermoscope.core.errors import ImageError, InputError
 from dermoscope.data import jpeg
+from dermoscope.data.parts import check_parts
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -38,6 +39,8 @@ Source = Path | str | bytes | np.ndarray
 
 _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP")
 _ORIENTATION_TAG = 0x0112
+_BAND = 8_000_000
+"""Pixels that are turned into sRGB at once."""
 # Filters of `warnings` belong to the whole process: two threads that set and restore them would leave them changed.
 _quiet = threading.Lock()
 
@@ -225,6 +228,7 @@ def _upright(pixels: np.ndarray, stored: tuple[int, int], orientation: int, kind
 
 def open_header(data: bytes) -> "Image.Image":
     """Header only; formats that Pillow hands to other programs are not among the allowed ones."""
+    check_parts(data)
     # Pillow knows a format by name once its plugin is imported; these two are not imported by themselves.
     from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin  # noqa: F401
 
@@ -252,17 +256,34 @@ def _decode_with_pillow(data: bytes, at_least: int) -> Picture:
         if factor > 1:
             image.draft(None, (stored[0] // factor, stored[1] // factor))
         image.load()
-        pixels = np.array(_to_srgb(_flat(image), image.info.get("icc_profile")))
+        pixels = _in_bands(image)
         # TIFF is turned by Pillow while loading, so its tag is gone by now.
         return _upright(pixels, stored, image.getexif().get(_ORIENTATION_TAG, 1), kind)
 
 
-def _flat(image: "Image.Image") -> "Image.Image":
-    """The picture as 8-bit L, RGB or CMYK, with transparency laid on white."""
+def _in_bands(image: "Image.Image") -> np.ndarray:
+    """The pixels in sRGB, turned band by band: copies of a whole large picture would take a gigabyte more."""
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    rows, bits, icc = max(_BAND // image.width, 1), _depth(image), image.info.get("icc_profile")
+    for top in range(0, image.height, rows):
+        whole = rows >= image.height
+        band = image if whole else image.crop((0, top, image.width, min(top + rows, image.height)))
+        pixels[top : top + rows] = np.asarray(_to_srgb(_flat(band, bits), icc))
+    return pixels
+
+
+def _depth(image: "Image.Image") -> int:
+    """Bits of a grey image that is deeper than 8, otherwise 8."""
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
+        return 16 if image.format != "TIFF" else int(image.tag_v2.get(258, (16,))[0])  # type: ignore[attr-defined]
+    return 8
+
+
+def _flat(image: "Image.Image", bits: int) -> "Image.Image":
+    """The picture as 8-bit L, RGB or CMYK, with transparency laid on white; `bits` as `_depth` says."""
     from PIL import Image
 
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG"):
-        bits = 16 if image.format != "TIFF" else int(image.tag_v2.get(258, (16,))[0])  # type: ignore[attr-defined]
+    if bits > 8:
         deep = np.asarray(image).astype(np.float32)
         return Image.fromarray(np.clip(np.rint(deep * (255 / (2**bits - 1))), 0, 255).astype(np.uint8))
     if image.mode in ("I", "F", "LAB", "HSV"):

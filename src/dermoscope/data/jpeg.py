@@ -4,6 +4,8 @@ A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size for a fraction of the work 
 it is installed, OpenCV where it is not; both rest on libjpeg-turbo, and the same three factors keep their pixels alike.
 """
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +14,19 @@ from jaxtyping import UInt8
 from dermoscope.core.errors import ImageError
 
 FACTORS = (8, 4, 2)
-_STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+SCAN, SAMPLES = 0xDA, 0x00
+"""A scan's header, and what `segments` calls the coded samples that follow it."""
+MOST_SEGMENTS = 20_000
+"""A file of fifty million bytes may have twelve million of them, each a turn of several loops; cameras write a few."""
+MOST_SCANS = 100
+"""A scan of two hundred bytes takes a decoder through every block of the picture; encoders write a dozen."""
+_MOST_EXIF = 50
+_STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _HUFFMAN_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
+_END = 0xD9
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
+"""The end of entropy-coded data: a marker that is neither a stuffed byte nor a restart (ITU T.81, B.1.1.5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,37 +53,60 @@ def is_jpeg(data: bytes) -> bool:
     return data[:3] == b"\xff\xd8\xff"
 
 
+def segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Marker, place and content of every segment up to the end of the image; after a scan's header its `SAMPLES`.
+
+    Stray bytes between segments are passed over. Raises ImageError for more of them than any camera writes.
+    """
+    place, steps, scans = 2, 0, 0
+    while place >= 0 and place + 4 <= len(data):
+        marker = data[place + 1]
+        steps, scans = steps + 1, scans + (marker == SCAN)
+        if steps > MOST_SEGMENTS or scans > MOST_SCANS:
+            over = f"{MOST_SCANS} scans" if scans > MOST_SCANS else f"{MOST_SEGMENTS:,} segments"
+            raise ImageError(f"the JPEG has over {over}; export the image again")
+        if data[place] != 0xFF or marker in (0x00, 0xFF):
+            place = data.find(b"\xff", place + 1)
+        elif marker in _STANDALONE:
+            place += 2
+        elif marker == _END:
+            return
+        else:
+            start, place = place + 4, place + 2 + max(int.from_bytes(data[place + 2 : place + 4], "big"), 2)
+            yield marker, start, data[start:place]
+            if marker == SCAN:
+                ends, start = _MARKER.search(data, place), place
+                place = len(data) if ends is None else ends.start()
+                yield SAMPLES, start, data[start:place].rstrip(b"\xff")  # without fill bytes
+
+
 def read_header(data: bytes) -> JpegHeader:
-    """Size, components, EXIF and ICC of a JPEG (ITU T.81, annex B). Raises ImageError when it is cut off."""
-    exif, icc, frame = b"", b"", None
-    position = 2
-    while position + 4 <= len(data):
-        if data[position] != 0xFF or data[position + 1] in (0x00, 0xFF):
-            position = data.find(b"\xff", position + 1)
-            if position < 0:
-                break
-            continue
-        marker = data[position + 1]
-        if marker in _STANDALONE:
-            position += 2
-            continue
-        if marker == 0xDA:
-            break
-        length = int.from_bytes(data[position + 2 : position + 4], "big")
-        body = data[position + 4 : position + 2 + length]
-        if marker in _FRAMES and len(body) >= 6:
+    """Size, components, EXIF and ICC of a JPEG (ITU T.81, annex B).
+
+    Raises ImageError when it is cut off, or made of more scans or segments than any camera writes.
+    """
+    exif: list[bytes] = []
+    icc: list[bytes] = []
+    frame, scan = None, 0
+    for marker, start, body in segments(data):
+        if marker in FRAMES and len(body) >= 6 and not scan:
             frame = (marker, body[0], int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big"), body[5])
         elif marker == 0xE1 and body.startswith(b"Exif\0\0"):
-            exif = exif or body
+            exif.append(body)
         elif marker == 0xE2 and body.startswith(b"ICC_PROFILE\0"):
-            icc += body[14:]
-        position += 2 + length
+            icc.append(body[14:])
+        elif marker == SCAN:
+            scan = scan or start
+            if frame is not None and frame[0] in (0xC0, 0xC1) and body[:1] == bytes((frame[4],)):
+                break  # all components at once: there is no other scan
     # Decoders fill what is missing with grey and say nothing, so the end-of-image marker is looked for here. A
     # thumbnail inside EXIF has one too: only what follows the first scan counts.
-    if frame is None or data.find(b"\xff\xd9", max(position, 2)) < 0:
+    if frame is None or not scan or data.find(b"\xff\xd9", scan) < 0:
         raise ImageError("the JPEG is cut off; copy or download it again")
+    if len(exif) > _MOST_EXIF:  # which Pillow puts together one by one
+        raise ImageError(f"the JPEG has {len(exif)} pieces of EXIF; export the image again")
     marker, bits, height, width, components = frame
-    return JpegHeader(width, height, components, bits, marker, exif, icc)
+    return JpegHeader(width, height, components, bits, marker, exif[0] if exif else b"", b"".join(icc))
 
 
 def is_srgb(icc: bytes) -> bool:

@@ -22,6 +22,9 @@ _FIRST = datetime.date(1990, 1, 1)
 _LONGEST = 80
 _READ = 100_000
 """Bytes of one text or maker's note that are searched."""
+_READ_IN_ALL = 1_000_000
+_LARGEST = 1_000_000
+"""Bytes of EXIF that are looked at: a JPEG holds 65,533, and a PNG as many as it likes."""
 
 _POLARISER = r"polari[sz](?:ed|ation|er|iert)?"
 _WITHOUT = re.compile(
@@ -46,6 +49,8 @@ def facts_of(data: bytes) -> Facts:
     """The facts of an image's metadata; none of broken ones. Never raises: they say nothing about the pixels."""
     try:
         with open_header(data) as image:
+            if len(image.info.get("exif", b"")) > _LARGEST:
+                return Facts()
             exif = image.getexif()
             taken: dict[int, Any] = exif.get_ifd(_EXIF)
             return Facts(
@@ -103,8 +108,10 @@ def _polarisation(texts: Iterator[str]) -> str | None:
 def _texts(image: "Image.Image", *tags: dict[int, Any]) -> Iterator[str]:
     """Every text of EXIF, maker's notes, comments, XMP and PNG: only one word of them is looked for."""
     said = (value for name, value in image.info.items() if name not in ("exif", "icc_profile"))
+    left = _READ_IN_ALL
     for value in [*(value for found in tags for value in found.values()), *said]:
-        if isinstance(value, str | bytes):
+        if isinstance(value, str | bytes) and left > 0:
+            left -= min(len(value), _READ)
             yield _text(value, _READ)
 
 
