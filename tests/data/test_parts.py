@@ -4,13 +4,14 @@ import io
 import struct
 import time
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from dermoscope.core.errors import ImageError
-from dermoscope.data.images import read_image
+from dermoscope.data.images import image_size, read_image
 from dermoscope.data.parts import MOST_NUMBERS, MOST_PARTS
 from dermoscope.data.synthetic import draw
 
@@ -109,3 +110,23 @@ def test_bands_do_not_show(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = read_image(out.getvalue()).pixels
     monkeypatch.setattr("dermoscope.data.images._BAND", 97 * 10)
     assert np.array_equal(read_image(out.getvalue()).pixels, whole)
+
+
+def test_a_png_is_measured_without_decoding_it(tmp_path: Path) -> None:
+    head = struct.pack(">IIBBBBB", 12_000, 11_000, 8, 2, 0, 0, 0)
+    ihdr = struct.pack(">I", 13) + b"IHDR" + head + struct.pack(">I", zlib.crc32(b"IHDR" + head))
+    path = tmp_path / "a.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + ihdr + saved("PNG")[33:])
+    with pytest.raises(ImageError, match="12000 x 11000 pixels, over the limit"):
+        image_size(path)
+    with pytest.raises(ImageError, match="12000 x 11000 pixels, over the limit"):
+        read_image(path)
+    path.write_bytes(saved("PNG")[:-500])
+    assert image_size(path) == (97, 71)
+
+
+def test_exif_behind_the_pixels_of_a_png_counts() -> None:
+    exif = b"II*\0\x08\0\0\0" + struct.pack("<HHHIII", 1, 0x0112, 3, 1, 6, 0)
+    chunk = struct.pack(">I", len(exif)) + b"eXIf" + exif + struct.pack(">I", zlib.crc32(b"eXIf" + exif))
+    plain = saved("PNG")
+    assert np.array_equal(read_image(after(plain, len(plain) - 12, chunk)).pixels, np.rot90(PIXELS, -1))

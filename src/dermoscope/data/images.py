@@ -21,7 +21,7 @@ from jaxtyping import UInt8
 
 from dermoscope.core.errors import ImageError, InputError
 from dermoscope.data import jpeg
-from dermoscope.data.parts import check_parts
+from dermoscope.data.parts import check_parts, late_exif
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -187,11 +187,15 @@ def _decode(data: bytes, at_least: int) -> Picture:
     return _upright(pixels, (header.width, header.height), _orientation(header.exif), "JPEG")
 
 
-def _check_size(width: int, height: int) -> None:
+def _check_area(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise ImageError(
             f"{width} x {height} pixels, over the limit of {MAX_PIXELS // 1_000_000} million; scale the image down"
         )
+
+
+def _check_size(width: int, height: int) -> None:
+    _check_area(width, height)
     if min(width, height) < MIN_SIDE:
         raise ImageError(f"{width} x {height} pixels; both sides must have at least {MIN_SIDE}: give a larger image")
 
@@ -234,11 +238,16 @@ def open_header(data: bytes) -> "Image.Image":
 
     # Pillow fills what is cut off with grey once any library of the process asked for that (WeasyPrint does).
     ImageFile.LOAD_TRUNCATED_IMAGES = False
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
     with _quiet, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             image = Image.open(io.BytesIO(data), formats=_FORMATS)
-            image.getexif()  # parsed here, where its warnings are silenced, and cached
+            _check_area(*image.size)
+            if image.format == "PNG" and "exif" not in image.info:
+                image.info.update(late_exif(data))
+            # Parsed here, where its warnings are silenced, and cached; PNG's own `getexif` decodes the pixels first.
+            Image.Image.getexif(image)
             return image
         except UnidentifiedImageError:
             known = "JPEG, PNG, TIFF, BMP, GIF, WebP"

@@ -34,16 +34,25 @@ def check_parts(data: bytes) -> None:
         _check(_tiff(data), "tags", MOST_TAGS)
 
 
-def _check(parts: Iterator[None], name: str, most: int) -> None:
+def late_exif(data: bytes) -> dict[str, bytes]:
+    """EXIF of a PNG wherever it stands in the file, under the name that Pillow has for it, if there is any."""
+    for place in _png(data):
+        if data[place + 4 : place + 8] == b"eXIf":
+            return {"exif": b"Exif\0\0" + data[place + 8 : place + 8 + int.from_bytes(data[place : place + 4], "big")]}
+    return {}
+
+
+def _check(parts: Iterator[object], name: str, most: int) -> None:
     for number, _ in enumerate(parts):
         if number >= most:
             raise ImageError(f"the file has over {most:,} {name}; export the image again")
 
 
-def _png(data: bytes) -> Iterator[None]:
+def _png(data: bytes) -> Iterator[int]:
+    """Where each chunk begins (PNG 3, section 5.3)."""
     place = 8
     while place + 12 <= len(data):
-        yield
+        yield place
         place += 12 + int.from_bytes(data[place : place + 4], "big")
 
 

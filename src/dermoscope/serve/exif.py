@@ -47,11 +47,13 @@ class Facts:
 
 def facts_of(data: bytes) -> Facts:
     """The facts of an image's metadata; none of broken ones. Never raises: they say nothing about the pixels."""
+    from PIL import Image
+
     try:
         with open_header(data) as image:
             if len(image.info.get("exif", b"")) > _LARGEST:
                 return Facts()
-            exif = image.getexif()
+            exif = Image.Image.getexif(image)  # without PNG's own, which decodes the pixels
             taken: dict[int, Any] = exif.get_ifd(_EXIF)
             return Facts(
                 _day(taken),
