@@ -289,6 +289,17 @@ def test_an_srgb_profile_changes_nothing_and_keeps_the_fast_path() -> None:
     np.testing.assert_array_equal(read_image(data).pixels, read_image(scene_as("JPEG")).pixels)
 
 
+@pytest.mark.parametrize(("mode", "profile"), [("RGB", True), ("L", True), ("CMYK", False)])
+def test_damage_is_told_of_a_jpeg_that_pillow_decodes(mode: str, profile: bool) -> None:
+    pytest.importorskip("simplejpeg", reason="simplejpeg is not installed: OpenCV may let this pass")
+    icc = profile_with_swapped_primaries().replace(b"RGB ", b"GRAY" if mode == "L" else b"RGB ")
+    data = scene_as("JPEG", mode, **({"icc_profile": icc} if profile else {}))
+    read_image(data)
+    half = (data.rindex(b"\xff\xda") + len(data)) // 2
+    with pytest.raises(ImageError, match=r"^a\.jpg: the image is damaged .*; copy or download it again"):
+        read_image(data[:half] + b"\xff\xd9", name="a.jpg")
+
+
 @pytest.mark.parametrize("icc", [b"junk", b"\0" * 200, profile_with_swapped_primaries()[:300]])
 def test_a_broken_profile_is_taken_for_srgb(icc: bytes) -> None:
     assert_close(read_image(scene_as("JPEG", icc_profile=icc, quality=95)).pixels, scene())

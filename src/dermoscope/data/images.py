@@ -181,6 +181,8 @@ def _decode(data: bytes, at_least: int) -> Picture:
     header = jpeg.read_header(data)
     _check_size(header.width, header.height)
     factor = jpeg.factor_for(header.width, header.height, at_least)
+    if not header.plain:
+        jpeg.check(data, header)
     pixels = jpeg.decode(data, header, factor) if header.plain else None
     if pixels is None:
         return _decode_with_pillow(data, at_least)

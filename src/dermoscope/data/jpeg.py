@@ -4,6 +4,7 @@ A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size for a fraction of the work 
 it is installed, OpenCV where it is not; both rest on libjpeg-turbo, and the same three factors keep their pixels alike.
 """
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,8 +45,12 @@ class JpegHeader:
     @property
     def plain(self) -> bool:
         """8-bit grey or YCbCr/RGB in sRGB, which the fast decoders read correctly."""
-        ordinary = self.frame in _HUFFMAN_FRAMES and self.bits == 8 and self.components in (1, 3)
-        return ordinary and (not self.icc or is_srgb(self.icc))
+        return self.ordinary and self.components != 4 and (not self.icc or is_srgb(self.icc))
+
+    @property
+    def ordinary(self) -> bool:
+        """8 bits of grey, colour or CMYK, which the fast decoders go through and tell of damage."""
+        return self.frame in _HUFFMAN_FRAMES and self.bits == 8 and self.components in (1, 3, 4)
 
 
 def is_jpeg(data: bytes) -> bool:
@@ -125,18 +130,33 @@ def factor_for(width: int, height: int, at_least: int) -> int:
     return next((f for f in FACTORS if at_least > 0 and -(-shorter // f) >= at_least), 1)
 
 
+def check(data: bytes, header: JpegHeader) -> None:
+    """Raise ValueError for damage inside a scan, which Pillow fills with grey and says nothing.
+
+    Only simplejpeg tells of it, and only of an `ordinary` JPEG.
+    """
+    if header.ordinary:
+        with contextlib.suppress(ImportError):
+            _with_simplejpeg(data, header, FACTORS[0])
+
+
 def decode(data: bytes, header: JpegHeader, factor: int) -> UInt8[np.ndarray, "rows columns 3"] | None:
     """A plain JPEG as RGB, 1/factor of its size; None where only a more forgiving decoder can read it.
 
     Raises ImageError (OpenCV) or ValueError (simplejpeg) when it is damaged.
     """
     try:
-        import simplejpeg
+        return _with_simplejpeg(data, header, factor)
     except ImportError:
         return decode_with_opencv(data, factor)
+
+
+def _with_simplejpeg(data: bytes, header: JpegHeader, factor: int) -> UInt8[np.ndarray, "rows columns c"] | None:
+    import simplejpeg
+
     smallest = {"min_height": -(-header.height // factor), "min_width": -(-header.width // factor)}
     try:
-        return np.asarray(simplejpeg.decode_jpeg(data, "RGB", **smallest))
+        return np.asarray(simplejpeg.decode_jpeg(data, "CMYK" if header.components == 4 else "RGB", **smallest))
     except ValueError as error:
         said = str(error).lower()
         if ("corrupt" in said or "premature" in said) and "extraneous" not in said:
