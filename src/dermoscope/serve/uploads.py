@@ -22,7 +22,7 @@ from dermoscope.serve.exif import Facts, facts_of, minimal
 from dermoscope.serve.options import MOST_UPLOAD
 
 _decoding = threading.Semaphore(2)
-"""An image of a hundred million pixels takes half a gigabyte while it is cleaned: not forty of them at once."""
+"""An image of a hundred million pixels takes 0.8 gigabytes while it is cleaned: not forty of them at once."""
 _FAST = 3
 """PNG compression level: a third of the time of the default, a tenth more bytes."""
 _BAND = 256
