@@ -20,12 +20,12 @@ from dermoscope.serve.options import Options
 from dermoscope.serve.store import Store
 from dermoscope.serve.tables import Blob, Case, Event, Image, Patient, Table
 
-SECOND = '''"""A second step, as a later version might have it."""
+FURTHER = '''"""A further step, as a later version might have it."""
 import time
 from pathlib import Path
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "0002", "0001"
+revision, down_revision = "0003", "0002"
 
 def upgrade() -> None:
     op.create_table("rooms", sa.Column("id", sa.Integer(), primary_key=True))
@@ -58,13 +58,13 @@ def engine(options: Options) -> Iterator[Engine]:
 @pytest.fixture
 def later(tmp_path: Path) -> Path:
     """The steps of a version that has one more."""
-    return with_second(tmp_path, "pass")
+    return with_further(tmp_path, "pass")
 
 
-def with_second(folder: Path, then: str) -> Path:
+def with_further(folder: Path, then: str) -> Path:
     scripts = folder / "100% later"
     shutil.copytree(SCRIPTS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
-    (scripts / "versions" / "0002_second.py").write_text(SECOND.format(then=then))
+    (scripts / "versions" / "0003_third.py").write_text(FURTHER.format(then=then))
     return scripts
 
 
@@ -95,9 +95,9 @@ def test_the_steps_lead_to_the_tables_of_the_code(engine: Engine) -> None:
     migrate(engine)
     with engine.connect() as connection:
         assert differences(connection) == [], 'write the step: python tools/migration.py "what changes"'
-    assert step(engine) == "0001"
+    assert step(engine) == "0002"
     migrate(engine)
-    assert step(engine) == "0001"
+    assert step(engine) == "0002"
 
 
 def test_tables_of_an_older_version_are_brought_up_with_what_is_in_them(
@@ -105,7 +105,7 @@ def test_tables_of_an_older_version_are_brought_up_with_what_is_in_them(
 ) -> None:
     fill(options)
     migrate(engine, later)
-    assert step(engine) == "0002"
+    assert step(engine) == "0003"
     with engine.begin() as connection:
         found = connection.execute(text("SELECT colour, body_site, intake FROM cases")).one()
         assert found.colour == "brown"
@@ -113,7 +113,7 @@ def test_tables_of_an_older_version_are_brought_up_with_what_is_in_them(
         assert connection.scalar(text("SELECT case_id FROM images")) == 1
         with pytest.raises(DBAPIError):  # the rule survived that the table it speaks of was made anew
             connection.execute(text("UPDATE images SET case_id = 77"))
-    migrate(engine, later, "0001")
+    migrate(engine, later, "0002")
     with engine.connect() as connection:
         assert differences(connection) == []
         assert connection.scalar(text("SELECT body_site FROM cases")) == "head_neck"
@@ -129,11 +129,11 @@ def test_back_to_nothing_and_up_again(engine: Engine, options: Options) -> None:
 
 def test_tables_of_a_later_version_are_left_alone(engine: Engine, options: Options, later: Path) -> None:
     migrate(engine, later)
-    told = r"made by a later version of dermoscope \(its tables are at step 0002, this version knows 0001\); install"
+    told = r"made by a later version of dermoscope \(its tables are at step 0003, this version knows 0002\); install"
     with pytest.raises(InputError, match=told) as raised:
         Store.open(options)
     assert str(raised.value).startswith(f"database {engine.url.render_as_string()}: ")
-    assert step(engine) == "0002"
+    assert step(engine) == "0003"
 
 
 def test_tables_of_another_program_are_left_alone(engine: Engine, options: Options) -> None:
@@ -147,7 +147,7 @@ def test_tables_of_another_program_are_left_alone(engine: Engine, options: Optio
 def test_a_step_that_fails_leaves_the_tables_as_they_were(engine: Engine, options: Options, tmp_path: Path) -> None:
     fill(options)
     with pytest.raises(ZeroDivisionError):
-        migrate(engine, with_second(tmp_path, "1 / 0"))
+        migrate(engine, with_further(tmp_path, "1 / 0"))
     with engine.connect() as connection:
         assert differences(connection) == []
     fill_one_more(options)
@@ -191,7 +191,7 @@ def test_a_kill_in_the_middle_of_a_step_leaves_the_tables_as_they_were(
 ) -> None:
     fill(options)
     reached = tmp_path / "reached"
-    with child(options, with_second(tmp_path, f"Path({str(reached)!r}).touch(); time.sleep(60)")) as running:
+    with child(options, with_further(tmp_path, f"Path({str(reached)!r}).touch(); time.sleep(60)")) as running:
         for _ in range(2000):
             if reached.exists() or running.poll() is not None:
                 break

@@ -1,8 +1,9 @@
 """What a start of the service is given."""
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from dermoscope.core.errors import InputError
 from dermoscope.data.home import home
@@ -17,7 +18,13 @@ NO_DATABASE = "the database is named neither sqlite:///FILE nor postgresql://USE
 
 @dataclass(frozen=True)
 class Options:
-    """`folder` holds the database (where `database` is empty) and the image files; `threads` of 0 is all cores.
+    """What one start is told. `serve/configure.py` reads it from flags, environment and file.
+
+    `folder` holds the database (where `database` is empty) and the image files; `threads` of 0 is all cores.
+    Without `no_login` everybody needs an account; `local_users` says whether passwords are taken beside OpenID Connect.
+    `oidc_roles` maps values of the claim `oidc_claim` to roles, the last that fits counts. `public_url` is the address
+    that readers call, where a proxy stands in between. `key` (32 bytes) encrypts what is stored. `retention_days` of 0
+    keeps cases for ever.
 
     Raises InputError for a port outside 0 to 65535 (0 lets the system choose).
     """
@@ -25,9 +32,27 @@ class Options:
     host: str = "127.0.0.1"
     port: int = 8000
     folder: Path = Path()
-    database: str = ""
+    database: str = field(default="", repr=False)
     bundle: str = "default"
     threads: int = 0
+    workers: int = 1
+    no_login: bool = False
+    local_users: bool = True
+    public_url: str = ""
+    trusted_proxies: tuple[str, ...] = ()
+    oidc_issuer: str = ""
+    oidc_client: str = ""
+    oidc_secret: str = field(default="", repr=False)
+    oidc_claim: str = "groups"
+    oidc_roles: tuple[tuple[str, str], ...] = ()
+    oidc_name: str = "preferred_username"
+    key: bytes = field(default=b"", repr=False)
+    retention_days: int = 0
+    audit_days: int = 400
+    most_waiting: int = 400
+    drain_s: float = 60.0
+    log_format: Literal["auto", "json", "text"] = "auto"
+    metrics_open: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65_535:

@@ -1,0 +1,304 @@
+"""Accounts, the chained audit trail, deletions, processes.
+
+Step 0002, after 0001.
+"""
+
+import uuid
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """To these tables."""
+    _make_attempts()
+    _make_audit_head()
+    _make_deletions()
+    _make_processes()
+    _make_users()
+    _make_api_keys()
+    _make_links()
+    _make_logins()
+    _make_case_keys()
+    _make_answered()
+    _make_cases()
+    _make_events()
+    _make_job_items()
+
+
+def downgrade() -> None:
+    """Back."""
+    _unmake_job_items()
+    _unmake_events()
+    _unmake_cases()
+    _unmake_answered()
+    _unmake_case_keys()
+    _unmake_logins()
+    _unmake_links()
+    _unmake_api_keys()
+    _unmake_users()
+    _unmake_processes()
+    _unmake_deletions()
+    _unmake_audit_head()
+    _unmake_attempts()
+
+
+def _make_attempts() -> None:
+    op.create_table(
+        "attempts",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("bucket", sa.String(length=80), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_attempts")),
+        sa.UniqueConstraint("bucket", name=op.f("uq_attempts_bucket")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("attempts", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_attempts_last_at"), ["last_at"], unique=False)
+
+
+def _make_audit_head() -> None:
+    op.create_table(
+        "audit_head",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("base", sa.Integer(), nullable=False),
+        sa.Column("base_hash", sa.String(length=64), nullable=False),
+        sa.Column("seal", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_head")),
+    )
+
+
+def _make_deletions() -> None:
+    op.create_table(
+        "deletions",
+        sa.Column("uid", sa.String(length=32), nullable=False),
+        sa.Column("begun_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("by", sa.String(length=80), nullable=False),
+        sa.Column("reason", sa.String(length=200), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("uid", name=op.f("pk_deletions")),
+    )
+
+
+def _make_processes() -> None:
+    op.create_table(
+        "processes",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("beat_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("model", sa.String(length=64), nullable=False),
+        sa.Column("figures", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_processes")),
+        sa.UniqueConstraint("name", name=op.f("uq_processes_name")),
+        sqlite_autoincrement=True,
+    )
+
+
+def _make_users() -> None:
+    op.create_table(
+        "users",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("role", sa.String(length=10), nullable=False),
+        sa.Column("password", sa.String(length=200), nullable=True),
+        sa.Column("issuer", sa.String(length=300), nullable=True),
+        sa.Column("subject", sa.String(length=255), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_by", sa.String(length=80), nullable=False),
+        sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("entered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
+        sa.UniqueConstraint("issuer", "subject", name="uq_users_issuer_subject"),
+        sa.UniqueConstraint("name", name=op.f("uq_users_name")),
+        sqlite_autoincrement=True,
+    )
+
+
+def _make_api_keys() -> None:
+    op.create_table(
+        "api_keys",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("prefix", sa.String(length=16), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("scopes", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_by", sa.String(length=80), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_api_keys_user_id_users")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_api_keys")),
+        sa.UniqueConstraint("prefix", name=op.f("uq_api_keys_prefix")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("api_keys", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_api_keys_user_id"), ["user_id"], unique=False)
+
+
+def _make_links() -> None:
+    op.create_table(
+        "links",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=True),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("made_by", sa.String(length=80), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_links_user_id_users")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_links")),
+        sa.UniqueConstraint("digest", name=op.f("uq_links_digest")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("links", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_links_user_id"), ["user_id"], unique=False)
+
+
+def _make_logins() -> None:
+    op.create_table(
+        "logins",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("method", sa.String(length=10), nullable=False),
+        sa.Column("browser", sa.String(length=80), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_logins_user_id_users")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_logins")),
+        sa.UniqueConstraint("digest", name=op.f("uq_logins_digest")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("logins", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_logins_user_id"), ["user_id"], unique=False)
+
+
+def _make_case_keys() -> None:
+    op.create_table(
+        "case_keys",
+        sa.Column("case_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("key", sa.LargeBinary(length=200), nullable=False),
+        sa.ForeignKeyConstraint(["case_id"], ["cases.id"], name=op.f("fk_case_keys_case_id_cases")),
+        sa.PrimaryKeyConstraint("case_id", name=op.f("pk_case_keys")),
+    )
+
+
+def _make_answered() -> None:
+    with op.batch_alter_table("answered", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("holder", sa.String(length=40), nullable=True))
+
+
+def _make_cases() -> None:
+    with op.batch_alter_table("cases", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("uid", sa.String(length=32), nullable=True))
+    cases = sa.table("cases", sa.column("id", sa.Integer), sa.column("uid", sa.String))
+    connection = op.get_bind()
+    for number in connection.execute(sa.select(cases.c.id)).scalars().all():
+        connection.execute(cases.update().where(cases.c.id == number).values(uid=uuid.uuid4().hex))
+    with op.batch_alter_table("cases", schema=None) as batch_op:
+        batch_op.alter_column("uid", existing_type=sa.String(length=32), nullable=False)
+        batch_op.create_unique_constraint(batch_op.f("uq_cases_uid"), ["uid"])
+
+
+def _make_events() -> None:
+    with op.batch_alter_table("events", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("sealed", sa.LargeBinary(), nullable=True))
+        batch_op.add_column(sa.Column("hash", sa.String(length=64), nullable=False, server_default=""))
+    with op.batch_alter_table("events", schema=None) as batch_op:
+        batch_op.alter_column("hash", existing_type=sa.String(length=64), server_default=None)
+        batch_op.create_index(batch_op.f("ix_events_who"), ["who"], unique=False)
+
+
+def _make_job_items() -> None:
+    with op.batch_alter_table("job_items", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("claimed_by", sa.String(length=40), nullable=True))
+        batch_op.add_column(sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"))
+    with op.batch_alter_table("job_items", schema=None) as batch_op:
+        batch_op.alter_column("attempts", existing_type=sa.Integer(), server_default=None)
+
+
+def _unmake_job_items() -> None:
+    with op.batch_alter_table("job_items", schema=None) as batch_op:
+        batch_op.drop_column("attempts")
+        batch_op.drop_column("claimed_at")
+        batch_op.drop_column("claimed_by")
+
+
+def _unmake_events() -> None:
+    with op.batch_alter_table("events", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_events_who"))
+        batch_op.drop_column("hash")
+        batch_op.drop_column("sealed")
+
+
+def _unmake_cases() -> None:
+    with op.batch_alter_table("cases", schema=None) as batch_op:
+        batch_op.drop_constraint(batch_op.f("uq_cases_uid"), type_="unique")
+        batch_op.drop_column("uid")
+
+
+def _unmake_answered() -> None:
+    with op.batch_alter_table("answered", schema=None) as batch_op:
+        batch_op.drop_column("holder")
+
+
+def _unmake_case_keys() -> None:
+    op.drop_table("case_keys")
+
+
+def _unmake_logins() -> None:
+    with op.batch_alter_table("logins", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_logins_user_id"))
+
+    op.drop_table("logins")
+
+
+def _unmake_links() -> None:
+    with op.batch_alter_table("links", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_links_user_id"))
+
+    op.drop_table("links")
+
+
+def _unmake_api_keys() -> None:
+    with op.batch_alter_table("api_keys", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_api_keys_user_id"))
+
+    op.drop_table("api_keys")
+
+
+def _unmake_users() -> None:
+    op.drop_table("users")
+
+
+def _unmake_processes() -> None:
+    op.drop_table("processes")
+
+
+def _unmake_deletions() -> None:
+    op.drop_table("deletions")
+
+
+def _unmake_audit_head() -> None:
+    op.drop_table("audit_head")
+
+
+def _unmake_attempts() -> None:
+    with op.batch_alter_table("attempts", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_attempts_last_at"))
+
+    op.drop_table("attempts")
