@@ -69,7 +69,11 @@ def test_no_database_takes_what_is_no_json(store: Store) -> None:
         session.add(change({"x": float("nan")}))
 
 
-@pytest.mark.parametrize("table", sorted(t.name for t in Table.metadata.tables.values() if "id" in t.columns))
+ONE_ROW = "audit_head"
+NUMBERED = sorted(t.name for t in Table.metadata.tables.values() if "id" in t.columns and t.name != ONE_ROW)
+
+
+@pytest.mark.parametrize("table", NUMBERED)
 def test_a_number_is_never_given_twice(store: Store, table: str) -> None:
     # the audit trail speaks of `image/12` for ever
     if store.engine.dialect.name == "sqlite":
