@@ -101,7 +101,7 @@ class Vault:
         return self._seal("wrap", data, context)
 
     def unwrap(self, data: bytes, context: str = "") -> bytes:
-        """What was wrapped. Raises DermoscopeError where it was damaged, or wrapped by another key or for another use."""
+        """What was wrapped. Raises DermoscopeError where it was damaged, or is of another key or context."""
         return self._unseal("wrap", data, context)
 
     def lock(self, data: bytes, context: str) -> bytes:
