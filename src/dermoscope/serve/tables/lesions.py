@@ -3,7 +3,7 @@
 import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, UniqueConstraint
+from sqlalchemy import ForeignKey, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from dermoscope.serve.tables.base import NEVER_AGAIN, MaybeMoment, Moment, Table, new_uid, now
@@ -32,7 +32,7 @@ class Case(Table):
     __table_args__ = (UniqueConstraint("patient_id", "lesion", name="uq_cases_patient_lesion"), NEVER_AGAIN)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    uid: Mapped[str] = mapped_column(String(32), default=new_uid, unique=True)
+    uid: Mapped[str] = mapped_column(String(32), default=new_uid, server_default=text("''"), index=True, unique=True)
     patient_id: Mapped[int] = mapped_column(ForeignKey("patients.id"), index=True)
     lesion: Mapped[str] = mapped_column(String(40), default="1")
     body_site: Mapped[str | None] = mapped_column(String(40))

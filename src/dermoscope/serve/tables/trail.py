@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ForeignKey, LargeBinary, String
+from sqlalchemy import ForeignKey, LargeBinary, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dermoscope.serve.tables.base import MaybeMoment, Moment, Table, now
@@ -35,7 +35,7 @@ class Event(Table):
     subject: Mapped[str] = mapped_column(String(80), index=True)
     details: Mapped[dict[str, Any]]
     sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
-    hash: Mapped[str] = mapped_column(String(64), default="")
+    hash: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
 
 
 class Head(Table):

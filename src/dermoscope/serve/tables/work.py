@@ -46,7 +46,7 @@ class JobItem(Table):
     case_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"))
     claimed_by: Mapped[str | None] = mapped_column(String(40))
     claimed_at: MaybeMoment
-    attempts: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0, server_default="0")
 
     job: Mapped[Job] = relationship(back_populates="items")
 

@@ -1,6 +1,6 @@
 """Accounts, the chained audit trail, deletions, processes.
 
-Step 0002, after 0001.
+Step 0002, after 0001. No table is made anew: on SQLite it would forget which numbers were given.
 """
 
 import uuid
@@ -197,63 +197,48 @@ def _make_case_keys() -> None:
 
 
 def _make_answered() -> None:
-    with op.batch_alter_table("answered", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("holder", sa.String(length=40), nullable=True))
+    op.add_column("answered", sa.Column("holder", sa.String(length=40), nullable=True))
 
 
 def _make_cases() -> None:
-    with op.batch_alter_table("cases", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("uid", sa.String(length=32), nullable=True))
+    op.add_column("cases", sa.Column("uid", sa.String(length=32), nullable=False, server_default=sa.text("''")))
     cases = sa.table("cases", sa.column("id", sa.Integer), sa.column("uid", sa.String))
     connection = op.get_bind()
     for number in connection.execute(sa.select(cases.c.id)).scalars().all():
         connection.execute(cases.update().where(cases.c.id == number).values(uid=uuid.uuid4().hex))
-    with op.batch_alter_table("cases", schema=None) as batch_op:
-        batch_op.alter_column("uid", existing_type=sa.String(length=32), nullable=False)
-        batch_op.create_unique_constraint(batch_op.f("uq_cases_uid"), ["uid"])
+    op.create_index(op.f("ix_cases_uid"), "cases", ["uid"], unique=True)
 
 
 def _make_events() -> None:
-    with op.batch_alter_table("events", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("sealed", sa.LargeBinary(), nullable=True))
-        batch_op.add_column(sa.Column("hash", sa.String(length=64), nullable=False, server_default=""))
-    with op.batch_alter_table("events", schema=None) as batch_op:
-        batch_op.alter_column("hash", existing_type=sa.String(length=64), server_default=None)
-        batch_op.create_index(batch_op.f("ix_events_who"), ["who"], unique=False)
+    op.add_column("events", sa.Column("sealed", sa.LargeBinary(), nullable=True))
+    op.add_column("events", sa.Column("hash", sa.String(length=64), nullable=False, server_default=sa.text("''")))
+    op.create_index(op.f("ix_events_who"), "events", ["who"], unique=False)
 
 
 def _make_job_items() -> None:
-    with op.batch_alter_table("job_items", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("claimed_by", sa.String(length=40), nullable=True))
-        batch_op.add_column(sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=True))
-        batch_op.add_column(sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"))
-    with op.batch_alter_table("job_items", schema=None) as batch_op:
-        batch_op.alter_column("attempts", existing_type=sa.Integer(), server_default=None)
+    op.add_column("job_items", sa.Column("claimed_by", sa.String(length=40), nullable=True))
+    op.add_column("job_items", sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("job_items", sa.Column("attempts", sa.Integer(), nullable=False, server_default="0"))
 
 
 def _unmake_job_items() -> None:
-    with op.batch_alter_table("job_items", schema=None) as batch_op:
-        batch_op.drop_column("attempts")
-        batch_op.drop_column("claimed_at")
-        batch_op.drop_column("claimed_by")
+    for column in ("attempts", "claimed_at", "claimed_by"):
+        op.drop_column("job_items", column)
 
 
 def _unmake_events() -> None:
-    with op.batch_alter_table("events", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_events_who"))
-        batch_op.drop_column("hash")
-        batch_op.drop_column("sealed")
+    op.drop_index(op.f("ix_events_who"), "events")
+    for column in ("hash", "sealed"):
+        op.drop_column("events", column)
 
 
 def _unmake_cases() -> None:
-    with op.batch_alter_table("cases", schema=None) as batch_op:
-        batch_op.drop_constraint(batch_op.f("uq_cases_uid"), type_="unique")
-        batch_op.drop_column("uid")
+    op.drop_index(op.f("ix_cases_uid"), "cases")
+    op.drop_column("cases", "uid")
 
 
 def _unmake_answered() -> None:
-    with op.batch_alter_table("answered", schema=None) as batch_op:
-        batch_op.drop_column("holder")
+    op.drop_column("answered", "holder")
 
 
 def _unmake_case_keys() -> None:
