@@ -20,6 +20,7 @@ from dermoscope.serve.limits import BodyLimit
 from dermoscope.serve.options import Options
 from dermoscope.serve.site import first_start
 from dermoscope.serve.store import Store
+from dermoscope.serve.vault import Vault
 from dermoscope.serve.worker import Worker
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1", "testserver")
@@ -35,7 +36,7 @@ def open_service(options: Options) -> Service:
     store = Store.open(options)
     with store.begin() as session:
         first_start(session, on_loopback=options.on_loopback)
-    return Service(options, store, Blobs(options.folder), Engine(predictor), accounts.key_of(options.folder))
+    return Service(options, store, Blobs(options.folder, Vault.of(options)), Engine(predictor), accounts.key_of(options.folder))
 
 
 def close_service(service: Service) -> None:
