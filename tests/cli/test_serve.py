@@ -1,5 +1,6 @@
 """`dermoscope serve` as a process: what it prints, whom it lets in, how it ends."""
 
+import json
 import re
 import signal
 import socket
@@ -58,7 +59,7 @@ def test_a_newcomer_is_told_where_to_go_and_what_it_is_not(tmp_path: Path) -> No
 
 
 def test_where_others_reach_it_the_first_start_is_silent_and_asks_for_codes(tmp_path: Path) -> None:
-    with serving(tmp_path / "kept", "--host", "0.0.0.0") as (_, lines, address):
+    with serving(tmp_path / "kept", "--host", "0.0.0.0", "--plain-http") as (_, lines, address):
         assert any("mode     silent" in line for line in lines)
         codes = dict(re.findall(r"(admin|reader): (\S+)", "\n".join(lines)))
         assert set(codes) == {"admin", "reader"}
@@ -69,11 +70,11 @@ def test_where_others_reach_it_the_first_start_is_silent_and_asks_for_codes(tmp_
         for code in codes.values():
             assert httpx.get(settings, headers={"Authorization": f"Bearer {code}"}).status_code == 200
         assert httpx.get(address, follow_redirects=False).status_code in (302, 303, 307)
-    with serving(tmp_path / "kept", "--host", "0.0.0.0") as (_, lines, address):
+    with serving(tmp_path / "kept", "--host", "0.0.0.0", "--plain-http") as (_, lines, address):
         assert not re.findall(r"(admin|reader): \S+", "\n".join(lines))
         admin = {"Authorization": f"Bearer {codes['admin']}"}
         assert httpx.get(f"{address}/api/v1/settings", headers=admin).status_code == 200
-    with serving(tmp_path / "kept", "--host", "0.0.0.0", "--new-codes") as (_, lines, address):
+    with serving(tmp_path / "kept", "--host", "0.0.0.0", "--plain-http", "--new-codes") as (_, lines, address):
         assert len(re.findall(r"(admin|reader): \S+", "\n".join(lines))) == 2
         assert httpx.get(f"{address}/api/v1/settings", headers=admin).status_code == 401
 
@@ -81,11 +82,12 @@ def test_where_others_reach_it_the_first_start_is_silent_and_asks_for_codes(tmp_
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--port", "70000"], "port 70000: give 1 to 65535, or 0 for a free one"),
-        (["--host", "999.1.1.1", "--port", "0"], "cannot be listened on"),
+        (["--port", "70000"], "flag --port: 70000 is not taken; give 1 to 65535, or 0 for a free one"),
+        (["--host", "999.1.1.1", "--plain-http", "--port", "0"], "cannot be listened on"),
         (["--bundle", "nowhere", "--port", "0"], "nowhere"),
-        (["--database", "mysql://x/y", "--port", "0"], "neither sqlite:///FILE nor postgresql://"),
-        (["--database", "postgresql://u:secret@127.0.0.1:1/x", "--port", "0"], "cannot be opened"),
+        (["--database", "mysql://x/y", "--port", "0"], "(hidden) is not taken; give sqlite:///FILE or postgresql://"),
+        (["--database", "postgresql://u@127.0.0.1:1/x", "--port", "0"], "cannot be opened"),
+        (["--database", "postgresql://u:secret@127.0.0.1:1/x", "--port", "0"], "in the list of processes"),
     ],
 )
 def test_what_cannot_be_served_is_said_in_one_sentence(tmp_path: Path, arguments: list[str], said: str) -> None:
@@ -116,3 +118,21 @@ def test_a_folder_that_cannot_be_one_is_named(tmp_path: Path) -> None:
     ended = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 2
     assert f"{tmp_path / 'file'}: cannot be made" in ended.stderr
+
+
+def test_settings_are_shown_with_their_places_and_without_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DERMOSCOPE_DATABASE", "postgresql://u:s3cr3t@h/d")
+    arguments = command("--folder", str(tmp_path), "--show-settings")
+    ended = subprocess.run([*arguments, "--json"], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    found = json.loads(ended.stdout)
+    assert found["refused"] == []
+    assert found["settings"]["folder"] == {"value": str(tmp_path), "from": "flag --folder"}
+    assert found["settings"]["database"] == {"value": "(hidden)", "from": "variable DERMOSCOPE_DATABASE"}
+    ended = subprocess.run([*arguments, "--host", "0.0.0.0"], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("would be refused: flag --host: nothing says that 0.0.0.0 is behind HTTPS")
+    assert re.search(r"^port +8000 +default *$", ended.stdout, re.MULTILINE)
+    assert "s3cr3t" not in ended.stdout + ended.stderr

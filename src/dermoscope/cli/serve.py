@@ -1,5 +1,6 @@
 """`dermoscope serve`."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,51 +9,125 @@ import typer
 if TYPE_CHECKING:
     import socket
 
+    from dermoscope.serve.configure import Configured
     from dermoscope.serve.desk import Service
     from dermoscope.serve.options import Options
 
 
+_Host = Annotated[
+    str | None, typer.Option(help="Address to listen on; anything but loopback needs HTTPS. [default: 127.0.0.1]")
+]
+_Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one. [default: 8000]")]
+_Folder = Annotated[
+    Path | None, typer.Option(help="Where images and the database are kept; by default below DERMOSCOPE_HOME.")
+]
+_Database = Annotated[
+    str | None, typer.Option(help="postgresql://USER@HOST/NAME instead of SQLite; a password: DERMOSCOPE_DATABASE.")
+]
+_Bundle = Annotated[str | None, typer.Option(help="Name or folder of a bundle. [default: default]")]
+_Threads = Annotated[int | None, typer.Option(help="Threads of the network; 0 takes all cores. [default: 0]")]
+_Workers = Annotated[int | None, typer.Option(help="Processes that serve; PostgreSQL only. [default: 1]")]
+_NoLogin = Annotated[bool, typer.Option("--no-login", help="Nobody enters, everybody is admin; only on loopback.")]
+_PublicUrl = Annotated[str | None, typer.Option(help="https://NAME that readers call, where a proxy stands in front.")]
+_PlainHttp = Annotated[
+    bool, typer.Option("--plain-http", help="Readers call it without HTTPS: passwords can be read on the way.")
+]
+_LogFormat = Annotated[str | None, typer.Option(help="auto, json or text; auto: text on a terminal. [default: auto]")]
+_Config = Annotated[Path | None, typer.Option(help="TOML file of settings. [default: dermoscope.toml in the folder]")]
+_ShowSettings = Annotated[
+    bool, typer.Option("--show-settings", help="Print what applies and where it was said, and end.")
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print the settings as JSON.")]
+
+
 def serve(
-    host: Annotated[str, typer.Option(help="Address to listen on; anything but loopback asks for entry codes.")] = (
-        "127.0.0.1"
-    ),
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
-    folder: Annotated[
-        Path | None, typer.Option(help="Where images and the database are kept; by default below DERMOSCOPE_HOME.")
-    ] = None,
-    database: Annotated[
-        str, typer.Option(envvar="DERMOSCOPE_DATABASE", help="postgresql://USER:PASSWORD@HOST/NAME instead of SQLite.")
-    ] = "",
-    bundle: Annotated[str, typer.Option(help="Name or folder of a bundle.")] = "default",
-    threads: Annotated[int, typer.Option(min=0, help="Threads of the network; 0 takes all cores.")] = 0,
+    host: _Host = None,
+    port: _Port = None,
+    folder: _Folder = None,
+    database: _Database = None,
+    bundle: _Bundle = None,
+    threads: _Threads = None,
+    workers: _Workers = None,
+    no_login: _NoLogin = False,
+    public_url: _PublicUrl = None,
+    plain_http: _PlainHttp = False,
+    log_format: _LogFormat = None,
+    config: _Config = None,
+    show_settings: _ShowSettings = False,
+    as_json: _Json = False,
     codes: Annotated[bool, typer.Option("--new-codes", help="Make new entry codes; those before end.")] = False,
 ) -> None:
     """Run the web service: a second reader for research, that knows when not to answer.
 
-    Where only this machine reaches it there is no login. On any other address the first start is silent (answers are
-    stored and not shown), and entry codes are printed once.
+    What no option says, the environment (DERMOSCOPE_SERVE_...) and a TOML file may say. On any other address than
+    loopback the first start is silent: answers are stored and not shown.
     """
+    said = locals()
     _require()
-    from dermoscope.serve.options import Options, default_folder
+    from dermoscope.serve.configure import configure
+    from dermoscope.serve.settings import Settings
 
-    options = Options(host, port, folder or default_folder(), database, bundle, threads)
+    flags = {name: said[name] for name in Settings.model_fields if said.get(name) not in (None, False)}
+    configured = configure(flags, config)
+    if show_settings:
+        _show(configured, as_json)
+    else:
+        _start(configured, codes)
+
+
+def _start(configured: "Configured", codes: bool) -> None:
+    from dermoscope.serve.refusals import require_safe
+
+    require_safe(configured)
+    options = configured.options
     listening = _listen(options)
-    address = f"http://{_shown(host)}:{listening.getsockname()[1]}"
+    address = options.public_url or f"http://{_shown(options.host)}:{listening.getsockname()[1]}"
     _run(options, listening, address, codes)
 
 
+def _show(configured: "Configured", as_json: bool) -> None:
+    """Every setting with its place, then what a start would refuse."""
+    import json
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from dermoscope.serve.refusals import refusals
+
+    shown, refused = configured.shown(), refusals(configured)
+    if as_json:
+        print(json.dumps({"settings": shown, "refused": refused}, indent=1))
+    else:
+        table = Table(box=None, pad_edge=False)
+        for title in ("setting", "value", "said by"):
+            table.add_column(title, overflow="fold")
+        for name, one in shown.items():
+            value = one["value"]
+            table.add_row(name, json.dumps(value) if not isinstance(value, str) else value or "-", one["from"])
+        Console(highlight=False, markup=False).print(table)
+    for sentence in refused:
+        print(f"would be refused: {sentence}", file=sys.stderr)
+    if refused:
+        raise typer.Exit(2)
+
+
+_NEEDED = (
+    *("alembic", "argon2", "authlib", "cryptography", "fastapi", "prometheus_client", "pydantic_settings"),
+    *("sqlalchemy", "uvicorn"),
+)
+"""What is imported from the packages of the extra `serve`."""
+
+
 def _require() -> None:
+    from importlib.util import find_spec
+
     from dermoscope.core.errors import MissingDependencyError
 
-    try:
-        import alembic  # noqa: F401
-        import fastapi  # noqa: F401
-        import sqlalchemy  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
         raise MissingDependencyError(
-            f"{error.name} is not installed, and the service needs it: pip install 'dermoscope[serve]'"
-        ) from None
+            f"{missing[0]} is not installed, and the service needs it: pip install 'dermoscope[serve]'"
+        )
 
 
 def _listen(options: "Options") -> "socket.socket":

@@ -29,9 +29,7 @@ def silent_report(
     folder: Annotated[Path | None, typer.Option(help="Folder of the service. [default: as `serve`]")] = None,
     database: Annotated[
         str,
-        typer.Option(
-            envvar="DERMOSCOPE_DATABASE", help="Its database, where that is not in the folder: postgresql://..."
-        ),
+        typer.Option(help="Its database, where that is not in the folder; by default DERMOSCOPE_DATABASE."),
     ] = "",
     model: Annotated[str | None, typer.Option(help="Only answers of the model with this SHA-256.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
@@ -45,12 +43,12 @@ def silent_report(
     from rich.console import Console
 
     from dermoscope.core.errors import InputError
-    from dermoscope.serve.options import Options, default_folder
+    from dermoscope.serve.configure import options_for
     from dermoscope.serve.silent import silent_report as report
     from dermoscope.serve.store import Store
 
-    options = Options(folder=folder or default_folder(), database=database)
-    if not database and not (options.folder / "dermoscope.sqlite").is_file():
+    options = options_for(folder, database)
+    if not options.database and not (options.folder / "dermoscope.sqlite").is_file():
         raise InputError(f"{options.folder}: no service has stored anything here; name its --folder or --database")
     store = Store.open(options)
     try:

@@ -23,8 +23,9 @@ class Options:
     `folder` holds the database (where `database` is empty) and the image files; `threads` of 0 is all cores.
     Without `no_login` everybody needs an account; `local_users` says whether passwords are taken beside OpenID Connect.
     `oidc_roles` maps values of the claim `oidc_claim` to roles, the last that fits counts. `public_url` is the address
-    that readers call, where a proxy stands in between. `key` (32 bytes) encrypts what is stored. `retention_days` of 0
-    keeps cases for ever.
+    that readers call, where a proxy stands in between; with `plain_http` they are known to call without HTTPS. `key`
+    (32 bytes) encrypts what is stored. `retention_days` of 0 keeps cases for ever, `log_names` lets logs hold code
+    names of users.
 
     Raises InputError for a port outside 0 to 65535 (0 lets the system choose).
     """
@@ -39,6 +40,7 @@ class Options:
     no_login: bool = False
     local_users: bool = True
     public_url: str = ""
+    plain_http: bool = False
     trusted_proxies: tuple[str, ...] = ()
     oidc_issuer: str = ""
     oidc_client: str = ""
@@ -52,6 +54,7 @@ class Options:
     most_waiting: int = 400
     drain_s: float = 60.0
     log_format: Literal["auto", "json", "text"] = "auto"
+    log_names: bool = False
     metrics_open: bool = False
 
     def __post_init__(self) -> None:
