@@ -46,7 +46,19 @@ PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "report": ("matplotlib", "weasyprint"),
         "log": ("mlflow-skinny",),
-        "serve": ("fastapi", "uvicorn", "python-multipart", "sqlalchemy", "alembic", "weasyprint"),
+        "serve": (
+            "fastapi",
+            "uvicorn",
+            "python-multipart",
+            "sqlalchemy",
+            "alembic",
+            "argon2-cffi",
+            "authlib",
+            "cryptography",
+            "pydantic-settings",
+            "prometheus-client",
+            "weasyprint",
+        ),
         "postgres": ("psycopg",),
     }
 )
