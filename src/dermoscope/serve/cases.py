@@ -14,10 +14,12 @@ from sqlalchemy import select
 from dermoscope.core.errors import ConflictError, InputError, NotFoundError, ValueRuleError, some
 from dermoscope.core.prediction import Prediction
 from dermoscope.predict.predictor import Result as Said
-from dermoscope.refine.decision import INTAKE
+from dermoscope.refine.decision import INTAKE, DecisionRule
+from dermoscope.refine.quality import problems
 from dermoscope.serve.accounts import Person
 from dermoscope.serve.answers import visible
 from dermoscope.serve.desk import Desk, Service
+from dermoscope.serve.sealing import Keyed
 from dermoscope.serve.site import prior_of
 from dermoscope.serve.tables import Case, Image, Opening, Patient, Reading, Result, now
 from dermoscope.serve.uploads import Upload
@@ -117,7 +119,8 @@ def create(desk: Desk, new: NewCase) -> Case:
     )
     desk.session.add(case)
     desk.session.flush()
-    desk.record("case.created", f"case/{case.id}", sample=new.sample)
+    place = {"body_site": case.body_site, "intake": case.intake}
+    desk.record("case.created", f"case/{case.id}", place, sample=new.sample, patient=Keyed(new.pseudonym))
     return case
 
 
@@ -195,7 +198,7 @@ def store_images(desk: Desk, case: Case, uploads: Sequence[Upload], kind: Kind, 
         )
         desk.session.add(image)
         desk.session.flush()
-        desk.record("image.added", f"image/{image.id}", case=case.id, kind=kind)
+        desk.record("image.added", f"image/{image.id}", case=case.id, kind=kind, input=Keyed(digest))
         images.append(image)
     if read is not None:
         record_results(desk, case, images, read)
@@ -213,7 +216,28 @@ def record_results(desk: Desk, case: Case, images: Sequence[Image], read: Predic
         result.prior = dict(zip(prior.taxonomy.codes, map(float, prior.values), strict=True))
         desk.session.add(result)
         desk.session.flush()
-        desk.record("result.made", f"result/{result.id}", image=image.id, model=result.model, answer=result.answer)
+        _note(desk, image, result, predictor.bundle.decision)
+
+
+def _note(desk: Desk, image: Image, result: Result, rule: DecisionRule) -> None:
+    """What made a result stands in the trail in the clear, what it says is sealed."""
+    desk.record(
+        "result.made",
+        f"result/{result.id}",
+        {"answer": result.answer, "cause": result.cause, "suspected": result.suspected, "intake": result.intake},
+        case=image.case_id,
+        image=image.id,
+        input=Keyed(image.digest),
+        model=result.model,
+        prior=result.prior,
+        prevalence=result.prevalence,
+        refer_at=rule.refer_at,
+        floor_at=rule.lowest,
+        ood_limit=rule.ood_limit,
+        mode=result.mode,
+        order=result.order,
+        quality=[problem.code for problem in problems(result.quality, rule.quality)],
+    )
 
 
 def _as_record(desk: Desk, image: Image, said: Said) -> Result:
@@ -270,7 +294,7 @@ def change(service: Service, person: Person, case_id: int, *, body_site: str | N
         if case.closed_at is not None or any(r.visit == case.visit for r in case.readings):
             raise ConflictError(f"case {case_id} has been read; what it was read by can be corrected no more")
         case.body_site, case.intake = body_site, list(in_order(intake))
-        desk.record("case.changed", f"case/{case_id}", body_site=body_site, intake=case.intake)
+        desk.record("case.changed", f"case/{case_id}", {"body_site": body_site, "intake": case.intake})
         if read is not None:
             record_results(desk, case, images, read)
 
@@ -288,8 +312,9 @@ def remove_image(desk: Desk, image_id: int) -> None:
         raise ConflictError(f"case {image.case_id} is closed by its histology; reopen it to take images out")
     if image.results and _was_seen(desk, image):
         raise ConflictError(f"the answer to image {image_id} may have been seen; both stay on record")
-    said = {"results": [r.id for r in image.results], "answers": [r.answer for r in image.results]}
-    desk.record("image.removed", f"image/{image_id}", case=image.case_id, digest=image.digest, **said)
+    said = {"digest": image.digest, "answers": [r.answer for r in image.results]}
+    ids = [r.id for r in image.results]
+    desk.record("image.removed", f"image/{image_id}", said, case=image.case_id, results=ids, input=Keyed(image.digest))
     for result in list(image.results):
         desk.session.delete(result)
     digest = image.digest
@@ -320,7 +345,7 @@ def enter_histology(desk: Desk, case_id: int, code: str, on: datetime.date | Non
     if case.closed_at is not None:
         raise ConflictError(f"case {case_id} is closed with {case.histology}; reopen it to correct that")
     case.histology, case.histology_on, case.histology_by, case.closed_at = code, on, desk.person.name, now()
-    desk.record("histology.entered", f"case/{case_id}", histology=code, on=None if on is None else on.isoformat())
+    desk.record("histology.entered", f"case/{case_id}", {"histology": code, "on": on and on.isoformat()})
     desk.record("case.closed", f"case/{case_id}")
     return case
 
@@ -330,6 +355,6 @@ def reopen(desk: Desk, case_id: int) -> Case:
     case = get(desk, case_id)
     if case.closed_at is None:
         raise ConflictError(f"case {case_id} is open")
-    desk.record("case.reopened", f"case/{case_id}", histology=case.histology)
+    desk.record("case.reopened", f"case/{case_id}", {"histology": case.histology})
     case.histology = case.histology_on = case.histology_by = case.closed_at = None
     return case

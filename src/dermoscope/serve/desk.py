@@ -1,6 +1,6 @@
 """What one request works with: a transaction, who asks, and the site's settings."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -62,6 +62,6 @@ class Desk:
             return None
         return self.session.get(kind, number, with_for_update=True if lock else None)
 
-    def record(self, what: str, subject: str, **details: Any) -> None:
-        """Add a line to the audit trail in this transaction."""
-        trail.record(self.session, self.person.name, what, subject, **details)
+    def record(self, what: str, subject: str, /, private: Mapping[str, Any] | None = None, **details: Any) -> None:
+        """Add a line to the audit trail in this transaction; see `trail.record`."""
+        trail.record(self.session, self.person.name, what, subject, private, **details)

@@ -158,7 +158,7 @@ def _store(desk: Desk, case: Case, said: Said, phase: str, *, aided: bool) -> Re
     desk.session.add(reading)
     desk.session.flush()
     verb = "reading.locked" if phase == "first" else "reading.revised"
-    desk.record(verb, f"case/{case.id}", visit=case.visit, aided=aided, decision=said.decision)
+    desk.record(verb, f"case/{case.id}", vars(said), visit=case.visit, aided=aided, results=reading.shown)
     return reading
 
 

@@ -18,6 +18,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from dermoscope.core.errors import BusyError, InputError, MissingDependencyError
 from dermoscope.serve.options import NO_DATABASE, Options
+from dermoscope.serve.sealing import Keys
+from dermoscope.serve.trail import with_keys
+from dermoscope.serve.vault import Vault
 
 _WAIT = 30
 """Seconds that a writer waits for another one."""
@@ -46,6 +49,7 @@ class Store:
         """
         from dermoscope.serve.migrate import migrate
 
+        keys = Keys(options.folder, Vault.of(options))
         engine = _engine(options)
         try:
             migrate(engine)
@@ -58,7 +62,8 @@ class Store:
             engine.dispose()
             raise
         looking = engine.execution_options(looks=True, **_moment(engine))
-        return cls(engine, sessionmaker(engine, expire_on_commit=False), sessionmaker(looking, expire_on_commit=False))
+        given: dict[str, Any] = {"expire_on_commit": False, "info": with_keys(keys)}
+        return cls(engine, sessionmaker(engine, **given), sessionmaker(looking, **given))
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
