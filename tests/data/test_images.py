@@ -598,3 +598,13 @@ def test_real_images_of_each_collection() -> None:
             picture = read_image(path, at_least=100)
             assert (picture.width, picture.height) == size
             assert min(picture.pixels.shape[:2]) >= 100
+
+
+def test_large_pictures_in_memory_are_decoded_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, taken = encoded(Image.new("RGB", (100, 100))), []
+    monkeypatch.setattr("dermoscope.data.images.AHEAD", 25_000)
+    stream = read_images((taken.append(None) or data for _ in range(9)), threads=8)  # type: ignore[func-returns-value]
+    for seen in range(1, 8):
+        next(stream)
+        assert len(taken) <= seen + 2
+    assert len(list(stream)) == 2

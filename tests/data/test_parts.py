@@ -12,7 +12,7 @@ from PIL import Image
 
 from dermoscope.core.errors import ImageError
 from dermoscope.data.images import image_size, read_image
-from dermoscope.data.parts import MOST_NUMBERS, MOST_PARTS
+from dermoscope.data.parts import MOST_NUMBERS, MOST_PARTS, webp_size
 from dermoscope.data.synthetic import draw
 
 PIXELS = draw(3, "MEL", size=(97, 71)).pixels
@@ -130,3 +130,13 @@ def test_exif_behind_the_pixels_of_a_png_counts() -> None:
     chunk = struct.pack(">I", len(exif)) + b"eXIf" + exif + struct.pack(">I", zlib.crc32(b"eXIf" + exif))
     plain = saved("PNG")
     assert np.array_equal(read_image(after(plain, len(plain) - 12, chunk)).pixels, np.rot90(PIXELS, -1))
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_a_webp_is_measured_without_opening_it(lossless: bool, alpha: bool) -> None:
+    out = io.BytesIO()
+    Image.new("RGBA" if alpha else "RGB", (97, 71), (9, 9, 9, 9)[: 3 + alpha]).save(out, "WEBP", lossless=lossless)
+    assert webp_size(out.getvalue()) == (97, 71)
+    assert webp_size(out.getvalue()[:29]) is None
+    assert webp_size(b"RIFF" + bytes(40)) is None

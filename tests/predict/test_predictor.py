@@ -270,3 +270,11 @@ def test_loading_by_path_or_value(bundle: Bundle, bundle_folder: Path, images: l
     for first, second in itertools.pairwise(found):
         np.testing.assert_allclose(first, second, atol=1e-5)
     assert made[0].taxonomy == ISIC2019
+
+
+def test_large_pictures_go_through_with_fewer_others(
+    predictor: Predictor, images: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = predictor.predict(images[:5])
+    monkeypatch.setattr("dermoscope.predict.predictor.MOST_HELD", 1)
+    np.testing.assert_allclose(predictor.predict(images[:5]).logits, together.logits, atol=1e-4)

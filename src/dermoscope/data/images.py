@@ -21,7 +21,8 @@ from jaxtyping import UInt8
 
 from dermoscope.core.errors import ImageError, InputError
 from dermoscope.data import jpeg
-from dermoscope.data.parts import check_parts, late_exif
+from dermoscope.data.parts import check_parts, late_exif, webp_size
+from dermoscope.data.room import Room
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -41,6 +42,12 @@ _FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP")
 _ORIENTATION_TAG = 0x0112
 _BAND = 8_000_000
 """Pixels that are turned into sRGB at once."""
+DECODING = Room(1_200_000_000)
+"""Bytes for everything that this process decodes at one time: two images of fifty million pixels, or one WebP."""
+_PLAIN, _WEBP = 10, 20
+"""Bytes that decoding takes for a pixel: Pillow's four, the array's three, a decoder's own; libwebp keeps canvases."""
+AHEAD = 100_000_000
+"""Pixels of images in memory that are decoded ahead of whoever asks for them."""
 # Filters of `warnings` belong to the whole process: two threads that set and restore them would leave them changed.
 _quiet = threading.Lock()
 
@@ -85,14 +92,21 @@ def read_image(source: Source, *, at_least: int = 0, name: str | None = None) ->
 def image_size(path: Path | str) -> tuple[int, int]:
     """Width and height in px as stored (before EXIF orientation), from the header alone. Raises ImageError."""
     try:
-        data = _read_bytes(Path(path))
-        if jpeg.is_jpeg(data):
-            header = jpeg.read_header(data)
-            return header.width, header.height
-        with open_header(data) as image:
-            return image.width, image.height
+        return size_of(_read_bytes(Path(path)))
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from None
+
+
+def size_of(data: bytes) -> tuple[int, int]:
+    """The same of the bytes of a file. Raises ImageError, or whatever a decoder raises of hostile ones."""
+    if jpeg.is_jpeg(data):
+        header = jpeg.read_header(data)
+        return header.width, header.height
+    canvas = webp_size(data)
+    if canvas is not None:
+        return canvas
+    with open_header(data) as image:
+        return image.width, image.height
 
 
 def file_bytes(path: Path) -> bytes:
@@ -123,22 +137,30 @@ def read_images(
 ) -> Iterator[tuple[int, Picture | ImageError]]:
     """Decode many images in their order: (position, picture), or (position, error) for one that cannot be read.
 
-    `threads` decode ahead of the caller, at most four images each, so that memory stays bounded for any number of
-    images. Abandoning the iterator stops them.
+    `threads` decode ahead of the caller, at most four images each and no more than `AHEAD` pixels of those that are
+    given as bytes, so that memory stays bounded for any number of images. Abandoning the iterator stops them.
     """
-    waiting: deque[tuple[int, Future[Picture | ImageError]]] = deque()
+    waiting: deque[tuple[int, int, Future[Picture | ImageError]]] = deque()
     pool = ThreadPoolExecutor(max(threads, 1), thread_name_prefix="decode")
     try:
         for position, source in enumerate(sources):
-            waiting.append((position, pool.submit(_read_or_error, source, at_least)))
-            if len(waiting) > 4 * max(threads, 1):
-                first, done = waiting.popleft()
+            pixels = _announced(source)
+            while waiting and (len(waiting) >= 4 * max(threads, 1) or sum(w[1] for w in waiting) + pixels > AHEAD):
+                first, _, done = waiting.popleft()
                 yield first, done.result()
+            waiting.append((position, pixels, pool.submit(_read_or_error, source, at_least)))
         while waiting:
-            first, done = waiting.popleft()
+            first, _, done = waiting.popleft()
             yield first, done.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _announced(source: Source) -> int:
+    """Pixels that the header of a PNG in memory speaks of; JPEG is decoded small, and files come one by one."""
+    if isinstance(source, bytes) and source[:8] == b"\x89PNG\r\n\x1a\n":
+        return int.from_bytes(source[16:20], "big") * int.from_bytes(source[20:24], "big")
+    return 0
 
 
 def _read_or_error(source: Source, at_least: int) -> Picture | ImageError:
@@ -183,10 +205,12 @@ def _decode(data: bytes, at_least: int) -> Picture:
     factor = jpeg.factor_for(header.width, header.height, at_least)
     if not header.plain:
         jpeg.check(data, header)
-    pixels = jpeg.decode(data, header, factor) if header.plain else None
-    if pixels is None:
-        return _decode_with_pillow(data, at_least)
-    return _upright(pixels, (header.width, header.height), _orientation(header.exif), "JPEG")
+    if header.plain:
+        with DECODING.hold(_PLAIN * header.width * header.height // factor**2):
+            pixels = jpeg.decode(data, header, factor)
+            if pixels is not None:
+                return _upright(pixels, (header.width, header.height), _orientation(header.exif), "JPEG")
+    return _decode_with_pillow(data, at_least)
 
 
 def _check_area(width: int, height: int) -> None:
@@ -259,17 +283,26 @@ def open_header(data: bytes) -> "Image.Image":
 
 
 def _decode_with_pillow(data: bytes, at_least: int) -> Picture:
-    with open_header(data) as image:
-        stored = image.size
-        _check_size(*stored)
-        kind = "JPEG" if image.format == "MPO" else str(image.format)
-        factor = jpeg.factor_for(*stored, at_least)
-        if factor > 1:
-            image.draft(None, (stored[0] // factor, stored[1] // factor))
-        image.load()
-        pixels = _in_bands(image)
-        # TIFF is turned by Pillow while loading, so its tag is gone by now.
-        return _upright(pixels, stored, image.getexif().get(_ORIENTATION_TAG, 1), kind)
+    canvas = webp_size(data)
+    if canvas is not None:  # a WebP is given its canvases when it is opened
+        _check_area(*canvas)
+        with DECODING.hold(_WEBP * canvas[0] * canvas[1]), open_header(data) as image:
+            return _opened(image, at_least)
+    with open_header(data) as image, DECODING.hold(_PLAIN * image.width * image.height):
+        return _opened(image, at_least)
+
+
+def _opened(image: "Image.Image", at_least: int) -> Picture:
+    stored = image.size
+    _check_size(*stored)
+    kind = "JPEG" if image.format == "MPO" else str(image.format)
+    factor = jpeg.factor_for(*stored, at_least)
+    if factor > 1:
+        image.draft(None, (stored[0] // factor, stored[1] // factor))
+    image.load()
+    pixels = _in_bands(image)
+    # TIFF is turned by Pillow while loading, so its tag is gone by now.
+    return _upright(pixels, stored, image.getexif().get(_ORIENTATION_TAG, 1), kind)
 
 
 def _in_bands(image: "Image.Image") -> np.ndarray:

@@ -42,6 +42,18 @@ def late_exif(data: bytes) -> dict[str, bytes]:
     return {}
 
 
+def webp_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height (px) of a WebP's canvas, from its header alone; None for what is none (RFC 9649)."""
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(data) < 30:
+        return None
+    if data[12:16] == b"VP8X":
+        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+    if data[12:16] == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    return int.from_bytes(data[26:28], "little") & 0x3FFF, int.from_bytes(data[28:30], "little") & 0x3FFF
+
+
 def _check(parts: Iterator[object], name: str, most: int) -> None:
     for number, _ in enumerate(parts):
         if number >= most:

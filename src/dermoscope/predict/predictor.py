@@ -33,6 +33,8 @@ Failure = tuple[str, str]
 
 SQUARES = 32
 """Views of images that go through the network at once: more gain nothing on a CPU, and each holds some 10 MB there."""
+MOST_HELD = 50_000_000
+"""Pixels of decoded pictures that are held until there are `SQUARES`: with more of them the network runs earlier."""
 
 
 @dataclass(frozen=True)
@@ -295,11 +297,13 @@ def _readable(
 
 def _batches(pictures: Iterable[tuple[int, Picture]], most: int) -> Iterator[tuple[int, list[tuple[int, Picture]]]]:
     batch: list[tuple[int, Picture]] = []
+    held = 0
     for item in pictures:
         batch.append(item)
-        if len(batch) == most:
+        held += item[1].pixels.size // 3
+        if len(batch) == most or held > MOST_HELD:
             yield item[0], batch
-            batch = []
+            batch, held = [], 0
     if batch:
         yield batch[-1][0], batch
 
