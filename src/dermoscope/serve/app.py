@@ -16,7 +16,7 @@ from dermoscope.serve.blobs import Blobs
 from dermoscope.serve.desk import Service
 from dermoscope.serve.engine import Engine
 from dermoscope.serve.guard import Guard
-from dermoscope.serve.limits import BodyLimit
+from dermoscope.serve.limits import FORM_LIMITS, BodyLimit
 from dermoscope.serve.options import Options
 from dermoscope.serve.site import first_start
 from dermoscope.serve.store import Store
@@ -36,7 +36,9 @@ def open_service(options: Options) -> Service:
     store = Store.open(options)
     with store.begin() as session:
         first_start(session, on_loopback=options.on_loopback)
-    return Service(options, store, Blobs(options.folder, Vault.of(options)), Engine(predictor), accounts.key_of(options.folder))
+    return Service(
+        options, store, Blobs(options.folder, Vault.of(options)), Engine(predictor), accounts.key_of(options.folder)
+    )
 
 
 def close_service(service: Service) -> None:
@@ -69,6 +71,7 @@ def create_app(options: Options, service: Service | None = None) -> FastAPI:
         openapi_tags=api.TAGS,
         docs_url=None,
         redoc_url=None,
+        form_limits=FORM_LIMITS,
     )
     app.include_router(api.root)
     app.include_router(api.router)

@@ -1,5 +1,12 @@
-"""How many bytes a request may have, counted while they come: a header may lie, or not be there."""
+"""How many bytes a request may have, counted while they come: a header may lie, or not be there.
 
+A form with files ends with its boundary (RFC 2046, section 5.1.1). One that does not was cut off on its way, and its
+last file with it: it is refused, where a parser would pass over that file in silence.
+"""
+
+from typing import Final, TypedDict
+
+from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -7,11 +14,28 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermoscope.core.errors import DermoscopeError
 from dermoscope.serve.depends import maybe_person
+from dermoscope.serve.options import MOST_FILES
 
 MOST_BODY = 1_000_000_000
 """Bytes of a request with files at most: a hundred photographs of ten megabytes."""
 MOST_WORDS = 1_000_000
 """Bytes of any other request at most."""
+
+
+class FormLimits(TypedDict):
+    """As FastAPI takes them."""
+
+    max_files: int
+    max_fields: int
+    max_part_size: int
+
+
+FORM_LIMITS: Final[FormLimits] = {
+    "max_files": 2 * MOST_FILES,
+    "max_fields": 2 * MOST_FILES,
+    "max_part_size": 100_000,
+}
+"""Of a form: files and fields at most, and bytes of a field. Fields are held in memory."""
 
 
 class BodyLimit:
@@ -35,6 +59,8 @@ class BodyLimit:
         seen = int(announced) if announced.isdigit() and len(announced) < 19 else most + 1
         seen = seen if seen > most else 0
 
+        ending = Ending(headers.get(b"content-type", b"")) if files else None
+
         async def counted() -> Message:
             nonlocal seen
             message = {"type": "http.request"} if seen > most else await receive()
@@ -43,9 +69,30 @@ class BodyLimit:
                 if not entered:
                     raise HTTPException(401, "who is asking is not known; enter first, or send the code")
                 raise HTTPException(413, f"a request of this kind has at most {most:,} bytes; send less at a time")
+            if ending is not None and message["type"] == "http.request":
+                ending.follow(message)
             return message
 
         await self.app(scope, counted, send)
+
+
+class Ending:
+    """Looks for the end of a form in what comes of it."""
+
+    def __init__(self, content_type: bytes) -> None:
+        boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
+        self._wanted = b"\r\n--" + boundary + b"--"
+        self._last, self._found = b"\r\n", not boundary  # which the parser refuses by itself
+
+    def follow(self, message: Message) -> None:
+        """Take the next part of the body. Raises HTTPException 400 where it is the last, and the form has not ended."""
+        if self._found:
+            return
+        seen = self._last + message.get("body", b"")
+        self._found = self._wanted in seen
+        self._last = seen[-len(self._wanted) :]
+        if not self._found and not message.get("more_body", False):
+            raise HTTPException(400, "the request is cut off: the boundary that ends it is not there; send it again")
 
 
 def _entered(scope: Scope) -> bool:
