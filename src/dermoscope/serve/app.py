@@ -71,7 +71,7 @@ def create_app(options: Options, service: Service | None = None) -> FastAPI:
         openapi_tags=api.TAGS,
         docs_url=None,
         redoc_url=None,
-        form_limits=FORM_LIMITS,
+        form_limits={**FORM_LIMITS},
     )
     app.include_router(api.root)
     app.include_router(api.router)

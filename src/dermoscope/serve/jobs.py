@@ -162,7 +162,7 @@ def _kept(service: Service, data: bytes, position: int) -> _Kept | str:
         upload = clean(data, f"image {position}")
     except ImageError as error:
         return str(error)
-    facts = {name: value for name, value in vars(upload).items() if name != "data"}
+    facts = {name: value for name, value in vars(upload).items() if name not in ("data", "held")}
     facts["captured_on"] = None if upload.captured_on is None else upload.captured_on.isoformat()
     return _Kept(service.blobs.put(upload.data), len(upload.data), facts)
 

@@ -7,8 +7,7 @@ see. A stripped JPEG is decoded again, and where its pixels are not the very sam
 
 import datetime
 import io
-import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath, PureWindowsPath
 
 import cv2
@@ -17,12 +16,14 @@ from jaxtyping import UInt8
 
 from dermoscope.core.errors import ImageError
 from dermoscope.data import jpeg
-from dermoscope.data.images import Picture, read_image
+from dermoscope.data.images import MAX_PIXELS, Picture, read_image, size_of
+from dermoscope.data.room import Room
 from dermoscope.serve.exif import Facts, facts_of, minimal
+from dermoscope.serve.holding import MOST_PICTURE, Held
 from dermoscope.serve.options import MOST_UPLOAD
 
-_decoding = threading.Semaphore(2)
-"""An image of a hundred million pixels takes 0.8 gigabytes while it is cleaned: not forty of them at once."""
+_CLEANING = Room(MAX_PIXELS)
+"""Pixels of all images that are cleaned at one time: their pixels are held until the PNG of them is written."""
 _FAST = 3
 """PNG compression level: a third of the time of the default, a tenth more bytes."""
 _BAND = 256
@@ -47,19 +48,21 @@ class Upload:
     captured_on: datetime.date | None = None
     device: str | None = None
     polarisation: str | None = None
+    held: Held | None = field(default=None, repr=False)
 
 
 def clean(data: bytes, name: str) -> Upload:
     """Check that bytes are an image, and leave only the image of them.
 
     `name` is what errors call the file; it is not kept. The cleaned file decodes to the same pixels as the given one.
-    Raises ImageError, beginning with the name, for what cannot be read as an image or is over `MOST_UPLOAD` bytes.
+    Raises ImageError, beginning with the name, for what cannot be read as an image, is over `MOST_UPLOAD` bytes or
+    becomes a picture of over `MOST_PICTURE`; BusyError while all requests hold too many pictures.
     """
     called = shown_name(name)
     if len(data) > MOST_UPLOAD:
         most = MOST_UPLOAD // 1_000_000
         raise ImageError(f"{called}: a file of {len(data) / 1e6:.0f} MB, over the limit of {most} MB; make it smaller")
-    with _decoding:
+    with _CLEANING.hold(_pixels(data)):
         picture = read_image(data, name=called)
         found = facts_of(data)  # of a file that was found fit to be looked into
         stripped = _stripped(data, found) if jpeg.is_jpeg(data) else None
@@ -67,8 +70,20 @@ def clean(data: bytes, name: str) -> Upload:
             kept, media = stripped, "image/jpeg"
         else:
             kept, media = _png(picture.pixels), "image/png"
+    if len(kept) > MOST_PICTURE:
+        over = f"over the limit of {MOST_PICTURE // 1_000_000} MB; scale the image down, or send it as JPEG"
+        raise ImageError(f"{called}: {len(kept) / 1e6:.0f} MB as a lossless picture, {over}")
     size = (picture.width, picture.height, picture.format)
-    return Upload(kept, media, *size, found.captured_on, found.device, found.polarisation)
+    return Upload(kept, media, *size, found.captured_on, found.device, found.polarisation, Held(len(kept)))
+
+
+def _pixels(data: bytes) -> int:
+    """Pixels of an image by its header; 0 where it cannot be read, which decoding tells in words."""
+    try:
+        width, height = size_of(data)
+    except Exception:
+        return 0
+    return width * height
 
 
 def shown_name(name: str) -> str:
@@ -90,7 +105,8 @@ def _same(data: bytes, picture: Picture) -> bool:
 
 
 def _png(pixels: UInt8[np.ndarray, "rows columns 3"]) -> bytes:
-    fine, encoded = cv2.imencode(".png", pixels[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, _FAST])
+    cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR, dst=pixels)  # in place: a copy would take as many bytes again
+    fine, encoded = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, _FAST])
     if not fine:
         raise ImageError("the pixels cannot be written as PNG; export the image again")
     return encoded.tobytes()

@@ -10,7 +10,7 @@ from dermoscope.core.errors import DermoscopeError, ForbiddenError
 from dermoscope.core.prediction import AnswerKind, Prediction
 from dermoscope.core.probabilities import Prior
 from dermoscope.refine.prior import SETTINGS, named_prior
-from dermoscope.serve.api.files import Files, Given, Refused, given, none_readable, pictures
+from dermoscope.serve.api.files import Files, Given, Refused, given, none_readable, portions
 from dermoscope.serve.api.frame import routes
 from dermoscope.serve.api.problems import clean, documented
 from dermoscope.serve.api.schemas import shown
@@ -118,16 +118,20 @@ def classify(service: Serving, person: Asking, files: Files, prior: PriorName = 
         if desk.site.mode != "open" and person.role != "admin":
             raise ForbiddenError(f"the service is in {desk.site.mode} mode: only an admin may ask the model by itself")
         asked = _asked(desk, prior)
-        said = notice(desk.site, Texts.load(person.language))
-    good, bad = pictures(given(files))
-    results, failed = _read(service, good, asked)
+        use = notice(desk.site, Texts.load(person.language))
+    results: list[dict[str, Any]] = []
+    bad: list[Refused] = []
+    for good, refused in portions(given(files)):
+        said, failed = _read(service, good, asked)
+        results += said
+        bad += [*refused, *failed]
     if not results:
-        raise none_readable([*bad, *failed])
+        raise none_readable(bad)
     with service.desk(person) as desk:
-        desk.record("classified", "api", images=len(results), refused=len(bad) + len(failed))
-    errors = [RefusedOut.of(one) for one in sorted([*bad, *failed], key=lambda one: one.position)]
+        desk.record("classified", "api", images=len(results), refused=len(bad))
+    errors = [RefusedOut.of(one) for one in sorted(bad, key=lambda one: one.position)]
     model = service.engine.predictor.bundle.sha256
-    return {"results": results, "errors": errors, "model": model, "notice": said}
+    return {"results": results, "errors": errors, "model": model, "notice": use}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Files of a multipart request: counted, measured, named, cleaned."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Annotated, Any
@@ -11,9 +12,15 @@ from pydantic import BeforeValidator
 from dermoscope.core.errors import ImageError
 from dermoscope.serve.api.problems import Fault, RefusedError, clean
 from dermoscope.serve.blobs import Blobs
+from dermoscope.serve.holding import MOST_OF_ONE
 from dermoscope.serve.options import MOST_FILES, MOST_UPLOAD
 from dermoscope.serve.uploads import Upload, shown_name
 from dermoscope.serve.uploads import clean as cleaned
+
+_PORTION = 32
+"""Pictures that are cleaned before the model looks at them."""
+_reading = threading.Semaphore(8)
+"""Files that are in memory as they came, by all requests together: each has `MOST_UPLOAD` bytes at most."""
 
 
 def _without_empty(sent: Any) -> Any:
@@ -104,22 +111,53 @@ def unique(names: Sequence[str]) -> list[str]:
 def pictures(files: Sequence[Given]) -> tuple[list[tuple[Given, Upload]], list[Refused]]:
     """The files that are images, without what does not belong to the picture, and those that are not taken.
 
-    Raises RefusedError, with a line for each file, where none is an image.
+    Raises RefusedError, with a line for each file, where none is an image; and where they are too many to be held in
+    memory together.
     """
     good: list[tuple[Given, Upload]] = []
     bad: list[Refused] = []
     for one in files:
-        refused = oversize(one)
-        if refused is None:
-            try:
-                good.append((one, cleaned(one.read(), one.file)))
-            except ImageError as error:
-                refused = Refused(one.position, one.file, one.image, clean(str(error)))
-        if refused is not None:
-            bad.append(refused)
+        found = picture(one)
+        if isinstance(found, Refused):
+            bad.append(found)
+            continue
+        good.append((one, found))
+        if sum(len(upload.data) for _, upload in good) > MOST_OF_ONE:
+            most = (
+                f"the pictures up to this one have over {MOST_OF_ONE // 1_000_000} MB without what is left out of them"
+            )
+            raise RefusedError(f"{one.file}: {most}; send fewer at a time", status=413)
     if not good:
         raise none_readable(bad)
     return good, bad
+
+
+def portions(files: Sequence[Given]) -> Iterator[tuple[list[tuple[Given, Upload]], list[Refused]]]:
+    """The same of any number of files, a few of them at a time, so that no more are in memory."""
+    good: list[tuple[Given, Upload]] = []
+    bad: list[Refused] = []
+    for one in files:
+        found = picture(one)
+        if isinstance(found, Refused):
+            bad.append(found)
+        else:
+            good.append((one, found))
+        if len(good) == _PORTION or sum(len(upload.data) for _, upload in good) > MOST_OF_ONE // 4:
+            yield good, bad
+            good, bad = [], []
+    yield good, bad
+
+
+def picture(one: Given) -> Upload | Refused:
+    """A file as a picture, or why it is not taken."""
+    refused = oversize(one)
+    if refused is not None:
+        return refused
+    try:
+        with _reading:
+            return cleaned(one.read(), one.file)
+    except ImageError as error:
+        return Refused(one.position, one.file, one.image, clean(str(error)))
 
 
 def oversize(one: Given) -> Refused | None:
