@@ -1,0 +1,304 @@
+"""Deleted is deleted: nothing of a case is left in rows, files, free pages or logs, and no kill changes that."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select, text
+
+from dermoscope.core.errors import ConflictError, DermoscopeError, ForbiddenError, NotFoundError, ValueRuleError
+from dermoscope.data.synthetic import draw
+from dermoscope.serve import cases, erase, jobs, readings, scrub, trail
+from dermoscope.serve.accounts import Person
+from dermoscope.serve.blobs import Blobs
+from dermoscope.serve.cases import NewCase
+from dermoscope.serve.deletions import FILE, remember, remembered
+from dermoscope.serve.desk import Service
+from dermoscope.serve.options import Options
+from dermoscope.serve.store import Store
+from dermoscope.serve.tables import Answered, Blob, Case, Deletion, Event, Image, Job, JobItem, Patient, Table
+from dermoscope.serve.uploads import Upload, clean
+from dermoscope.serve.worker import work_one
+
+ADMIN = Person("anna", "admin")
+SECRET, PLACE = "Quittenbaum-7731", "hinter dem linken Ohr"
+sqlite_only = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
+
+@pytest.fixture(scope="module")
+def drawn() -> list[Upload]:
+    return [clean(draw(seed, code).jpeg(), f"{seed}.jpg") for seed, code in ((1, "MEL"), (2, "NV"))]
+
+
+def make(service: Service, pseudonym: str, pictures: list[Upload], lesion: str = PLACE) -> int:
+    """A case that was read by the model and a reader, looked at, and answered."""
+    with service.desk(ADMIN) as desk:
+        made = cases.create(desk, NewCase(pseudonym, lesion)).id
+        body = {"id": made, "pseudonym": pseudonym, "lesion": lesion}
+        desk.session.add(Answered(key=f"k{made}", place="/api/v1/cases", who="anna", digest="d", status=201, body=body))
+    added = cases.add_images(service, ADMIN, made, pictures, "dermoscopic")
+    with service.desk(ADMIN) as desk:
+        readings.lock(desk, made, readings.Said("refer", "MEL", 0.9))
+        for image in added.image_ids:
+            place = f"/api/v1/images/{image}"
+            desk.session.add(Answered(key=place, place=place, who="anna", digest="d", status=201, body={}))
+    for side in (160, 640):
+        service.blobs.thumbnail(service.blobs.digest(pictures[0].data), side)
+    return made
+
+
+def raw(folder: Path, database: str) -> bytes:
+    """Every byte below the folder, and of the server's data but its write-ahead log, which is the clinic's to limit."""
+    found = [path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()]
+    if database:
+        import psycopg
+
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("CHECKPOINT")
+            (data,) = connection.execute("SHOW data_directory").fetchone() or ("",)
+            (number,) = connection.execute("SELECT oid FROM pg_database WHERE datname = current_database()").fetchone()
+        found += [path.read_bytes() for path in (Path(data) / "base" / str(number)).glob("*") if path.is_file()]
+    return b"".join(found)
+
+
+def count(service: Service, table: type[Table]) -> int:
+    with service.looking(ADMIN) as desk:
+        return desk.session.scalar(select(func.count()).select_from(table)) or 0
+
+
+def told(service: Service, what: str) -> list[Event]:
+    with service.looking(ADMIN) as desk:
+        return list(desk.session.scalars(select(Event).where(Event.what == what).order_by(Event.id)))
+
+
+def test_nothing_of_a_deleted_case_is_found_anywhere(service: Service, options: Options, drawn: list[Upload]) -> None:
+    other = make(service, "P-other", drawn[1:], "1")
+    made = make(service, SECRET, drawn)
+    with service.looking(ADMIN) as desk:
+        uid = cases.get(desk, made).uid
+    marks = [SECRET.encode(), PLACE.encode(), drawn[0].data[9000:9300], uid.encode()]
+    before = raw(options.folder, options.database)
+    assert all(mark in before for mark in marks[:3])
+    erased = erase.case(service, ADMIN, made, "asked for")
+    assert erased == erase.Erased((made,), 1, 2, 1, scrubbed=True)
+    after = raw(options.folder, options.database)
+    for mark in marks[:3]:
+        assert mark not in after
+    digest = service.blobs.digest(drawn[0].data)
+    assert not list(options.folder.rglob(f"{digest}*"))
+    assert digest.encode() not in after
+    assert count(service, Patient) == count(service, Case) == 1
+    with service.looking(ADMIN) as desk:  # the other one lost nothing, also not the picture that both had
+        (image,) = cases.get(desk, other).images
+        assert service.blobs.read(image.digest) == drawn[1].data
+        assert desk.session.get_one(Blob, image.digest).references == 1
+        assert image.results
+
+
+def test_it_is_remembered_that_it_was_deleted_by_whom_and_why(service: Service, drawn: list[Upload]) -> None:
+    made = make(service, SECRET, drawn[:1])
+    with service.looking(ADMIN) as desk:
+        uid = cases.get(desk, made).uid
+    erase.case(service, ADMIN, made, " consent   withdrawn ")
+    (line,) = told(service, "case.deleted")
+    assert (line.who, line.subject) == ("anna", f"case/{made}")
+    assert line.details == {"images": 1, "reason": "consent withdrawn", "uid": uid}
+    (gone,) = told(service, "patient.deleted")
+    assert gone.subject == "patient/1"
+    with service.looking(ADMIN) as desk:
+        kept = desk.session.get_one(Deletion, uid)
+        assert kept.ended_at is not None
+        assert kept.reason == "consent withdrawn"
+        sealed = desk.session.scalars(select(Event).where(Event.sealed.is_not(None))).all()
+        assert sealed
+        assert [trail.opened(desk.session, one) for one in sealed] == [None] * len(sealed)
+    (held,) = (service.blobs.folder / FILE).read_text().splitlines()
+    said = json.loads(held)
+    assert set(said) == {"uid", "at", "by"}
+    assert (said["uid"], said["by"]) == (uid, "anna")
+    assert (service.blobs.folder / FILE).stat().st_mode & 0o777 == 0o600
+
+
+@sqlite_only
+def test_the_last_case_takes_the_patient_along_and_no_other_does(service: Service, drawn: list[Upload]) -> None:
+    first, second = make(service, SECRET, drawn[:1], "1"), make(service, SECRET, drawn[1:], "2")
+    assert erase.case(service, ADMIN, first).patients == 0
+    assert erase.case(service, ADMIN, second).patients == 1
+    third, fourth = make(service, SECRET, drawn[:1], "1"), make(service, SECRET, drawn[:1], "2")
+    make(service, "P-other", drawn[:1])
+    assert erase.patient(service, ADMIN, SECRET) == erase.Erased((third, fourth), 1, 2, 0)  # another has the picture
+    assert count(service, Patient) == 1
+    assert erase.patient(service, ADMIN, 3).files == 1
+    assert count(service, Image) == count(service, Blob) == 0
+
+
+@sqlite_only
+def test_answers_that_spoke_of_it_are_given_no_more_and_their_keys_stay_taken(
+    service: Service, drawn: list[Upload]
+) -> None:
+    made = make(service, SECRET, drawn[:1])
+    with service.desk(ADMIN) as desk:
+        desk.session.add(Answered(key=f"x-{SECRET}", place="/api/v1/jobs", who="a", digest="d", status=201, body={}))
+        desk.session.add(Answered(key="y", place="/api/v1/cases", who="a", digest="d", status=201, body={"id": 999}))
+        said = {"items": [{"problem": f"lesion '1' of '{SECRET}' is case 3 already"}]}
+        desk.session.add(Answered(key="z", place="/api/v1/jobs", who="a", digest="d", status=201, body=said))
+    erase.case(service, ADMIN, made)
+    with service.looking(ADMIN) as desk:
+        held = {a.key: a for a in desk.session.scalars(select(Answered))}
+    assert set(held) == {f"k{made}", "/api/v1/images/1", "y", "z"}
+    assert held["y"].body == {"id": 999}
+    for key in (f"k{made}", "/api/v1/images/1", "z"):
+        assert (held[key].status, held[key].digest) == (410, "")
+        assert held[key].body["detail"] == "what was sent with this Idempotency-Key has been deleted"
+
+
+def test_images_of_batches_go_too_and_the_batch_goes_on(service: Service) -> None:
+    data = [draw(seed, "NV").jpeg() for seed in (5, 6, 7)]
+    given = [jobs.Given(data[0], SECRET, "1"), jobs.Given(data[1], SECRET, "2"), jobs.Given(data[2], "P-other")]
+    number = jobs.create(service, ADMIN, given, f"of {SECRET}")
+    assert work_one(service)
+    erase.patient(service, ADMIN, SECRET)
+    while work_one(service):
+        pass
+    with service.looking(ADMIN) as desk:
+        left = jobs.progress(desk, number)
+        assert (left.state, left.total, left.done) == ("finished", 1, 1)
+        assert desk.session.scalars(select(Patient.pseudonym)).all() == ["P-other"]
+    erase.patient(service, ADMIN, "P-other")
+    assert count(service, Job) == count(service, JobItem) == count(service, Blob) == 0
+    assert not [path for path in (service.blobs.folder / "blobs").rglob("*") if path.is_file()]
+
+
+@sqlite_only
+def test_who_may_and_what_a_reason_may_say(service: Service, drawn: list[Upload]) -> None:
+    made = make(service, SECRET, drawn[:1])
+    for role in ("reader", "reviewer"):
+        with pytest.raises(ForbiddenError):
+            erase.case(service, Person("r", role), made)
+        with pytest.raises(ForbiddenError):
+            erase.patient(service, Person("r", role), SECRET)
+    for which in (0, -1, 99, 2**40):
+        with pytest.raises(NotFoundError, match=f"there is no case {which}; look for it in the worklist"):
+            erase.case(service, ADMIN, which)
+    for name in ("nobody", 0, 99, 2**40, "\0"):
+        with pytest.raises(NotFoundError, match="there is no such patient"):
+            erase.patient(service, ADMIN, name)
+    with pytest.raises(ValueRuleError, match="the reason names the pseudonym, and would be kept for years"):
+        erase.case(service, ADMIN, made, f"wish of {SECRET.upper()}.")
+    with pytest.raises(ValueRuleError, match="give at most 200 printable characters"):
+        erase.patient(service, ADMIN, SECRET, "x" * 201)
+    assert count(service, Case) == 1
+    assert not (service.blobs.folder / FILE).exists()
+
+
+@sqlite_only
+def test_who_looks_for_long_delays_only_the_free_pages(
+    service: Service, drawn: list[Upload], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scrub, "_WAIT", 0.2)
+    made = make(service, SECRET, drawn[:1])
+    with service.looking(ADMIN) as desk:
+        assert cases.get(desk, made).lesion == PLACE
+        assert erase.case(service, ADMIN, made).scrubbed is False
+    assert count(service, Case) == 0
+    assert erase.finish(service.store, service.blobs).scrubbed
+    assert SECRET.encode() not in raw(service.blobs.folder, "")
+    assert erase.finish(service.store, service.blobs) == erase.Erased()
+    assert len(told(service, "case.deleted")) == 1
+
+
+@sqlite_only
+def test_a_small_copy_that_is_drawn_while_its_picture_goes_does_not_stay(
+    service: Service, drawn: list[Upload], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = service.blobs.put(drawn[0].data)
+
+    def read(blobs: Blobs, digest: str) -> bytes:
+        blobs.remove(digest)
+        return drawn[0].data
+
+    monkeypatch.setattr(Blobs, "read", read)
+    assert service.blobs.thumbnail(digest, 160)
+    assert not [path for path in (service.blobs.folder / "thumbs").rglob("*") if path.is_file()]
+
+
+def test_the_file_of_deletions_bears_a_line_that_was_cut_off_and_no_other_damage(tmp_path: Path) -> None:
+    assert remembered(tmp_path / FILE) == {}
+    remember(tmp_path, [{"uid": "a"}, {"uid": "b"}])
+    remember(tmp_path, [{"uid": "b"}])
+    with (tmp_path / FILE).open("a") as file:
+        file.write('{"uid": "c')
+    assert list(remembered(tmp_path / FILE)) == ["a", "b"]
+    remember(tmp_path, [{"uid": "d"}])
+    assert (tmp_path / FILE).read_text() == '{"uid": "a"}\n{"uid": "b"}\n{"uid": "d"}\n'
+    (tmp_path / FILE).write_text('{"uid": "a"}\nno\n')
+    with pytest.raises(DermoscopeError, match=r"deletions.jsonl: line 2 is damaged; mend it by hand"):
+        remembered(tmp_path / FILE)
+
+
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+from dermoscope.serve import erase, scrub
+from dermoscope.serve.blobs import Blobs
+from dermoscope.serve.options import Options
+from dermoscope.serve.store import Store
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+options, place, uid = Options(folder=Path(sys.argv[1]), database=sys.argv[2]), sys.argv[3], sys.argv[4]
+store = Store.open(options)
+if place == "note":
+    erase.remember = die
+elif place == "rows":
+    erase.trail.record = die
+elif place == "files":
+    Blobs._unlink = die
+else:
+    erase.scrub = die
+erase.erase(store, Blobs(options.folder), [uid], "anna", "")
+"""
+
+
+@pytest.mark.parametrize("place", ["note", "rows", "files", "pages"])
+def test_a_kill_leaves_it_undone_or_to_be_finished(
+    service: Service, options: Options, drawn: list[Upload], place: str
+) -> None:
+    made = make(service, SECRET, drawn[:1])
+    with service.looking(ADMIN) as desk:
+        uid = cases.get(desk, made).uid
+    service.store.close()
+    command = [sys.executable, "-c", CHILD, str(options.folder), options.database, place, uid]
+    assert subprocess.run(command, check=False, env=dict(os.environ)).returncode == -signal.SIGKILL
+    store = Store.open(options)
+    try:
+        with store.read() as session:
+            here = session.scalar(select(Case.id).where(Case.uid == uid))
+        assert (here == made) == (place in ("note", "rows"))  # whole, or gone
+        erased = erase.finish(store, service.blobs)
+        assert erased.scrubbed
+        with store.read() as session:
+            assert session.scalar(select(func.count()).select_from(Case)) == 0
+            assert session.scalar(select(func.count(Event.id)).where(Event.what == "case.deleted")) == 1
+            assert session.scalar(text("SELECT count(*) FROM deletions WHERE ended_at IS NULL")) == 0
+    finally:
+        store.close()
+    assert list(remembered(options.folder / FILE)) == [uid]
+    after = raw(options.folder, options.database)
+    assert SECRET.encode() not in after
+    assert drawn[0].data[9000:9300] not in after
+
+
+@sqlite_only
+def test_cases_that_never_end_to_come_in_are_told(
+    service: Service, drawn: list[Upload], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(service, SECRET, drawn[:1])
+    monkeypatch.setattr(erase, "erase", lambda *_: erase.Erased())
+    with pytest.raises(ConflictError, match="cases of this patient keep coming in; stop what sends them"):
+        erase.patient(service, ADMIN, SECRET)
