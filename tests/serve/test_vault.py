@@ -1,16 +1,23 @@
 """Encryption of what is stored: opened by its key alone, and a folder holds to what it was begun with."""
 
 import base64
+import datetime
 import hmac
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select
 
-from dermoscope.core.errors import DermoscopeError, InputError
+from dermoscope.core.errors import DermoscopeError, InputError, MissingDependencyError
+from dermoscope.data.synthetic import draw
+from dermoscope.serve.blobs import Blobs, Swept
 from dermoscope.serve.options import Options
+from dermoscope.serve.store import Store
+from dermoscope.serve.tables import Patient
 from dermoscope.serve.vault import CHECK, Vault, key_from
 
 KEY, OTHER = bytes(range(32)), bytes(32)
@@ -99,3 +106,63 @@ def test_a_folder_begun_without_a_key_takes_none(tmp_path: Path, name: str) -> N
     with pytest.raises(InputError, match=rf"was begun without a key \({name} is there\); start without DERMOSCOPE_KEY"):
         Vault.of(Options(folder=tmp_path, key=KEY))
     assert not (tmp_path / CHECK).exists()
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Options:
+    pytest.importorskip("sqlcipher3", reason="sqlcipher3 is not installed: no encrypted SQLite")
+    return Options(folder=tmp_path / "locked", key=KEY)
+
+
+def test_nothing_in_a_folder_with_a_key_can_be_read_without_it(locked: Options) -> None:
+    blobs, picture = Blobs(locked.folder, Vault.of(locked)), draw(1, "NV").jpeg()
+    store = Store.open(locked)
+    try:
+        digest = blobs.put(picture)
+        with store.begin() as session:
+            blobs.use(session, digest, "image/jpeg", len(picture))
+            session.add(Patient(pseudonym="Quittenbaum"))
+        small = blobs.thumbnail(digest, 160)
+        assert blobs.thumbnail(digest, 160) == small
+        assert blobs.read(digest) == picture
+        raw = b"".join(path.read_bytes() for path in locked.folder.rglob("*") if path.is_file())
+        for mark in (b"Quittenbaum", b"SQLite", b"patients", b"JFIF", picture[9000:9100], small[:100]):
+            assert mark not in raw
+        assert not list(locked.folder.rglob(f"*{digest[:8]}*"))
+        assert blobs.put(picture) == digest  # known again
+        assert blobs.sweep(store, datetime.timedelta(0)) == Swept(0, 0, 0)
+        with store.begin() as session:
+            blobs.release(session, digest)
+        assert blobs.remove_unused(store) == 1
+        left_over = blobs.path(blobs.put(b"of nobody"))
+        assert blobs.sweep(store, datetime.timedelta(0)).files == 1
+        assert not left_over.exists()
+    finally:
+        store.close()
+    store = Store.open(locked)
+    with store.read() as session:
+        assert session.scalar(select(Patient.pseudonym)) == "Quittenbaum"
+    store.close()
+
+
+def test_a_locked_picture_that_was_changed_or_moved_is_not_shown(locked: Options) -> None:
+    blobs = Blobs(locked.folder, Vault.of(locked))
+    one, other = blobs.put(b"one"), blobs.put(b"two")
+    blobs.path(one).write_bytes(blobs.path(other).read_bytes())
+    with pytest.raises(DermoscopeError, match=r"blobs/../[0-9a-f]{64}: what was encrypted does not open: it is dam"):
+        blobs.read(one)
+
+
+def test_other_keys_open_no_database(locked: Options) -> None:
+    Store.open(locked).close()
+    (locked.folder / CHECK).unlink()
+    with pytest.raises(InputError, match=r"was begun without a key \(dermoscope.sqlite is there\)"):
+        Store.open(locked)
+    with pytest.raises(InputError, match=r"cannot be opened \(file is not a database\)"):
+        Store.open(replace(locked, key=b""))
+
+
+def test_without_its_package_an_encrypted_database_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sqlcipher3", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'dermoscope\[encryption\]', or name a PostgreSQL"):
+        Store.open(Options(folder=tmp_path / "new", key=KEY))

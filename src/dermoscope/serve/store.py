@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -44,8 +45,8 @@ class Store:
     def open(cls, options: Options) -> "Store":
         """Connect, and bring the tables to this version.
 
-        Raises InputError where the database cannot be reached or is of a later version, MissingDependencyError
-        without its driver.
+        Raises InputError where the database cannot be reached, is of a later version, or the folder was begun with
+        another key, MissingDependencyError without its driver.
         """
         from dermoscope.serve.migrate import migrate
 
@@ -114,6 +115,7 @@ def _engine(options: Options) -> Engine:
         "pool_timeout": _WAIT,
         "json_serializer": _as_json,
     }
+    vault = Vault.of(options)
     try:
         if not options.url.startswith("sqlite"):
             engine = create_engine(options.url, pool_pre_ping=True, connect_args={"connect_timeout": 10}, **given)
@@ -121,7 +123,7 @@ def _engine(options: Options) -> Engine:
             return engine
         options.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what is in it is for nobody else
         connect = {"timeout": _WAIT, "check_same_thread": False}
-        engine = create_engine(options.url, connect_args=connect, **given)
+        engine = create_engine(options.url, connect_args=connect, **given, **_driver(vault))
     except (ArgumentError, NoSuchModuleError):
         raise InputError(NO_DATABASE) from None
     except ModuleNotFoundError as error:
@@ -130,9 +132,28 @@ def _engine(options: Options) -> Engine:
         ) from None
     except OSError as error:
         raise InputError(f"{options.folder}: cannot be made ({error.strerror}); give another --folder") from None
-    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", partial(_prepare_sqlite, key=sqlite_key(vault)))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _driver(vault: Vault) -> dict[str, Any]:
+    """SQLite that encrypts its files, where there is a key. Raises MissingDependencyError without it."""
+    if not vault.key:
+        return {}
+    try:
+        from sqlcipher3 import dbapi2
+    except ModuleNotFoundError:
+        raise MissingDependencyError(
+            "sqlcipher3 is not installed, and an encrypted SQLite database needs it: pip install "
+            "'dermoscope[encryption]', or name a PostgreSQL --database on an encrypted disk"
+        ) from None
+    return {"module": dbapi2}
+
+
+def sqlite_key(vault: Vault) -> str:
+    """The key of an SQLite file as SQLCipher takes it, 64 hexadecimal digits; empty without one."""
+    return vault.derived("sqlite").hex() if vault.key else ""
 
 
 def _as_json(value: object) -> str:
@@ -145,12 +166,24 @@ def _moment(engine: Engine) -> dict[str, Any]:
     return {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
 
 
-def _prepare_sqlite(connection, _) -> None:  # type: ignore[no-untyped-def]
-    """Write-ahead log, real foreign keys, and durable commits; transactions are begun by `_begin_sqlite`."""
+def _prepare_sqlite(connection, _, key: str = "") -> None:  # type: ignore[no-untyped-def]
+    """Write-ahead log, real foreign keys, and durable commits; transactions are begun by `_begin_sqlite`.
+
+    What is deleted is overwritten, and nothing is written to files beside the database (see `serve/scrub.py`).
+    """
     connection.isolation_level = None
+    if key:
+        connection.execute(f"PRAGMA key = \"x'{key}'\"")  # before anything else is said
     # its own knows A to Z only: `ä` would not find `Ä`
     connection.create_function("lower", 1, lambda text: text and str(text).lower(), deterministic=True)
-    for pragma in (f"busy_timeout={_WAIT * 1000}", "journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL"):
+    for pragma in (
+        f"busy_timeout={_WAIT * 1000}",
+        "journal_mode=WAL",
+        "foreign_keys=ON",
+        "synchronous=FULL",
+        "secure_delete=ON",
+        "temp_store=MEMORY",
+    ):
         connection.execute(f"PRAGMA {pragma}")
 
 
