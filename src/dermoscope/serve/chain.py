@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from json.encoder import encode_basestring as quoted
 from typing import NamedTuple
 
-MOST = 20
-"""Findings that are told; where a chain was made anew there would be one for each line."""
-
 
 class Line(NamedTuple):
     """One line as texts. `details` is JSON with its keys in order; `sealed` is hexadecimal, or None; `at` is UTC."""
