@@ -1,159 +1,144 @@
-"""Kill training runs and transfers many times, compare with those that were left alone, and write what came of it.
+"""What the service and long runs are put through before they are relied on, and the page that says what came of it.
 
-`make reliability` runs it and rewrites docs/reliability.md; the tests do the same with a few kills.
+    python tools/reliability.py                   everything, about three quarters of an hour
+    python tools/reliability.py load faults       these parts; the others keep their figures, date and commit
+
+`make reliability` runs it and rewrites docs/reliability.md; the tests run short forms of the same functions.
 """
 
 import argparse
 import datetime
-import hashlib
-import importlib.util
-import os
-import random
+import json
 import subprocess
-import sys
 import tempfile
-import threading
-import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+
+import faults
+import interrupted
+import load
 
 ROOT = Path(__file__).parents[1]
 KILLS = 20
-_TRAIN = (
-    "--recipe default --ship --set backbone=test_efficientnet --set pretrained=false --set size=64 --set batch=16 "
-    "--set head=1x32 --set phases=1x32 --set average=1x32 --set ship=1x64 --set views=2"
-)
-_FETCH = """
-import sys
-from pathlib import Path
-from dermoscope.data.fetch import Remote, fetch
-fetch(Remote((sys.argv[1],)), Path(sys.argv[2]), lambda *_: None)
-"""
+SOAK = 900.0
+KEPT = ROOT / "docs" / "reliability.json"
+PAGE = ROOT / "docs" / "reliability.md"
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What was killed, how often, in how many runs, and how many of these ended as one that was left alone."""
+class Part:
+    """One part of the page: its title, what was done in words, a table (the first row is its head), and the verdict."""
 
-    what: str
-    compared: str
-    kills: int
-    runs: int
-    equal: int
-    seconds: float
+    title: str
+    words: str
+    rows: tuple[tuple[str, ...], ...]
+    fine: bool
+
+
+def runs(folder: Path) -> Part:
+    """Training runs and transfers that are killed."""
+    found = [interrupted.trained(folder, KILLS), interrupted.fetched(folder, KILLS)]
+    rows = [("what was killed", "kills", "runs", "ended like one that was left alone", "compared")]
+    rows += [(o.what, str(o.kills), str(o.runs), f"{o.equal} of {o.runs}", o.compared) for o in found]
+    words = "Every kill is a SIGKILL at a random moment, after which the same command is started again."
+    return Part("Long runs", words, tuple(rows), all(o.equal == o.runs for o in found))
+
+
+def broken(folder: Path) -> Part:
+    """A full disk, a database that goes, a clock that steps back, a damaged model."""
+    rows, fine = [("fault", "what the client was told", "refused in words", "went on", "nothing lost")], True
+    for name, make in faults.FAULTS.items():
+        try:
+            o = make(folder / name)
+        except faults.CannotError as error:
+            rows.append((name, f"not made here: {error}", "", "", ""))
+            continue
+        rows.append((o.fault, o.said, yes(o.refused), yes(o.recovered), yes(o.whole)))
+        fine &= o.fine
+    words = (
+        "Each fault is made for real below a service in a process of its own. *Nothing lost*: every acknowledged "
+        "picture is given as it was, no file is half-written, and `dermoscope audit verify` finds the trail unchanged."
+    )
+    return Part("Faults", words, tuple(rows), fine)
+
+
+def loaded(folder: Path) -> Part:
+    """Saturation, half load, a soak."""
+    found = load.measure(folder, soak_s=SOAK)
+    rows = [("load", "measured", "claimed", "holds"), *load.rows(found)]
+    words = (
+        "`POST /api/v1/classify` through HTTP, clients on the same two cores, against the same predictor called "
+        "directly; rounds of both alternate in one run. At half load requests arrive at random (Poisson), and a "
+        "request's time counts from when it was due. The soak adds cases, readings and pages to one request in twenty."
+    )
+    return Part("Load", words, tuple(rows), found.fine)
+
+
+PARTS: Mapping[str, Callable[[Path], Part]] = {"runs": runs, "faults": broken, "load": loaded}
 
 
 def main() -> None:
-    """Run everything and write the page; exit code 1 where anything differs."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=KILLS)
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "reliability.md")
+    """Run the parts that are asked for and write the page; exit code 1 where something is not as it should be."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="by default all")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        outcomes = [trained(Path(folder), given.kills), fetched(Path(folder), given.kills)]
-    given.out.write_text(page(outcomes))
-    for o in outcomes:
-        print(f"{o.what}: {o.kills} kills in {o.runs} runs, {o.equal} of {o.runs} equal, {o.seconds:.0f} s")
-    if any(o.equal != o.runs for o in outcomes):
+    fine = True
+    for name in given.parts or PARTS:
+        with tempfile.TemporaryDirectory(prefix="dermoscope-") as folder:
+            part = PARTS[name](Path(folder))
+        keep(name, part)
+        fine &= part.fine
+        print(f"{part.title}: {'as it should be' if part.fine else 'NOT as it should be'}", flush=True)
+        for row in part.rows[1:]:
+            print("  " + "; ".join(cell for cell in row if cell), flush=True)
+    if not fine:
         raise SystemExit(1)
 
 
-def trained(folder: Path, kills: int) -> Outcome:
-    """Kill small training runs at random moments: decoding, epochs, export, calibration, writing."""
-    from dermoscope.data.synthetic import write_dataset
-
-    data = write_dataset(folder / "data", 20, seed=3, size=(144, 108))
-
-    def command(name: str) -> list[str]:
-        run = ["train", *_TRAIN.split(), "--data", str(data), "--out", str(folder / name)]
-        return [sys.executable, "-m", "dermoscope.cli.main", *run]
-
-    def result(name: str) -> bytes:
-        kept = ("chosen/model.onnx", "chosen/arrays.npz", "bundle/model.onnx", "bundle/arrays.npz")
-        return b"".join((folder / name / file).read_bytes() for file in (*kept, "validation-predictions.csv"))
-
-    environment = {**os.environ, "DERMOSCOPE_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1"}
-    begun = time.monotonic()
-    subprocess.run(command("whole"), check=True, capture_output=True, env=environment)
-    took = time.monotonic() - begun
-    done, runs, equal = 0, 0, 0
-    rng = random.Random(0)
-    while done < kills:
-        name = f"cut-{runs}"
-        done += killed(command(name), environment, rng, took, most=min(4, kills - done))
-        subprocess.run(command(name), check=True, capture_output=True, env=environment)
-        runs, equal = runs + 1, equal + (result(name) == result("whole"))
-    compared = "both bundles and the validation predictions, byte for byte"
-    return Outcome("training (a small network, CPU)", compared, done, runs, equal, time.monotonic() - begun)
-
-
-def killed(command: list[str], environment: dict[str, str], rng: random.Random, took: float, most: int) -> int:
-    """Start a command again and again and kill it after a random part of the time that it takes; returns how often."""
-    for kill in range(most):
-        with subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
-        ) as running:
-            try:
-                running.wait(took * rng.uniform(0.2, 0.95))
-                return kill
-            except subprocess.TimeoutExpired:
-                running.kill()
-    return most
-
-
-def fetched(folder: Path, kills: int, size: int = 40_000_000) -> Outcome:
-    """Kill transfers from a slow server on loopback."""
-    begun = time.monotonic()
-    server = _loopback().Bucket()
-    content = random.Random(1).randbytes(size)
-    server.files["set.zip"] = content
-    server.pause = 0.008
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    done, runs, equal = 0, 0, 0
-    rng = random.Random(0)
-    environment = dict(os.environ)
-    while done < kills:
-        target = folder / f"set-{runs}.zip"
-        command = [sys.executable, "-c", _FETCH, f"{server.url}/set.zip", str(target)]
-        done += killed(command, environment, rng, 5.0, most=min(5, kills - done))
-        subprocess.run(command, check=True, capture_output=True)
-        same = hashlib.sha256(target.read_bytes()).digest() == hashlib.sha256(content).digest()
-        runs, equal = runs + 1, equal + same
-        target.unlink()
-    server.shutdown()
-    return Outcome(
-        f"a transfer of {size / 1e6:.0f} MB", "SHA-256 of the file", done, runs, equal, time.monotonic() - begun
-    )
-
-
-def _loopback() -> ModuleType:
-    """The server that the tests use."""
-    spec = importlib.util.spec_from_file_location("loopback", ROOT / "tests" / "conftest.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def page(outcomes: list[Outcome]) -> str:
-    """The page as Markdown."""
-    commit = subprocess.run(
-        ["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True
-    ).stdout.strip()
+def keep(name: str, part: Part) -> None:
+    """Store a part beside the others, with date and commit, and write the page of all."""
+    said = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True)
+    held = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    held[name] = {**vars(part), "date": today, "commit": said.stdout.strip()[:12]}
+    KEPT.write_text(json.dumps(held, indent=1, ensure_ascii=False) + "\n")
+    PAGE.write_text(page(held))
+
+
+def page(held: Mapping[str, Mapping[str, object]]) -> str:
+    """The page as Markdown."""
     lines = [
         "# Reliability",
         "",
-        f"Written on {today} by `make reliability`, at commit `{commit[:12]}`. Every kill is a SIGKILL at a random",
-        "moment, after which the same command is started again.",
-        "",
-        "| what was killed | kills | runs | ended like one that was left alone | compared |",
-        "|---|---:|---:|---:|---|",
+        "Written by `make reliability`: what the service and long runs were put through, and what came of it.",
     ]
-    lines += [f"| {o.what} | {o.kills} | {o.runs} | {o.equal} of {o.runs} | {o.compared} |" for o in outcomes]
+    for name in PARTS:
+        if name not in held:
+            continue
+        part = held[name]
+        lines += [
+            "",
+            f"## {part['title']}",
+            "",
+            f"{part['words']} Measured on {part['date']} at `{part['commit']}`.",
+            "",
+        ]
+        lines += table(part["rows"])  # type: ignore[arg-type]
+        if not part["fine"]:
+            lines += ["", "**Not everything is as it should be.**"]
     return "\n".join(lines) + "\n"
+
+
+def table(rows: Iterable[Iterable[str]]) -> list[str]:
+    """Rows as a table of Markdown, the first one its head."""
+    told = ["| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows]
+    return [told[0], "|" + "---|" * (told[0].count(" | ") + 1), *told[1:]]
+
+
+def yes(fine: bool) -> str:
+    """A verdict in a cell."""
+    return "yes" if fine else "**no**"
 
 
 if __name__ == "__main__":
