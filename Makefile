@@ -34,7 +34,7 @@ $(VENV)/for-development: $(VENV)/for-run
 setup: $(VENV)/for-development ## install everything
 
 run: $(VENV)/for-run ## start the web service on the bundled model; with IMAGES=folder classify those and exit
-	@$(if $(IMAGES),$(BIN)/dermoscope demo --images "$(IMAGES)",exec $(BIN)/dermoscope serve $(if $(PORT),--port $(PORT)))
+	@$(if $(IMAGES),$(BIN)/dermoscope demo --images "$(IMAGES)",exec $(BIN)/dermoscope serve --no-login $(if $(PORT),--port $(PORT)))
 
 demo: $(VENV)/for-run ## classify a dozen samples with the bundled model and write a page
 	@$(BIN)/dermoscope demo $(if $(IMAGES),--images "$(IMAGES)")
@@ -81,8 +81,8 @@ install-weights: ## make the network of `make train` the bundled one (then: make
 figures: setup ## measure the bundled model and rewrite every figure; needs DERMOSCOPE_DATA
 	$(BIN)/dermoscope figures $(if $(wildcard $(OUT)/chosen),--chosen $(OUT)/chosen) $(if $(ELSEWHERE),--elsewhere $(ELSEWHERE)) $(if $(REASON),--reason "$(REASON)")
 
-reliability: setup ## kill runs and transfers many times and write docs/reliability.md
-	$(BIN)/python tools/reliability.py
+reliability: setup ## kill, break and load everything, and write docs/reliability.md; PARTS="load faults" for some
+	$(BIN)/python tools/reliability.py $(PARTS)
 
 docs: setup ## rewrite the generated reference and build the site into out/site
 	@$(BIN)/python tools/reference.py
