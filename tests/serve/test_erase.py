@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select, text
+from starlette.testclient import TestClient
 
 from dermoscope.core.errors import ConflictError, DermoscopeError, ForbiddenError, NotFoundError, ValueRuleError
 from dermoscope.data.synthetic import draw
@@ -302,3 +303,17 @@ def test_cases_that_never_end_to_come_in_are_told(
     monkeypatch.setattr(erase, "erase", lambda *_: erase.Erased())
     with pytest.raises(ConflictError, match="cases of this patient keep coming in; stop what sends them"):
         erase.patient(service, ADMIN, SECRET)
+
+
+@sqlite_only
+def test_the_api_deletes_for_admins(client: TestClient, service: Service, drawn: list[Upload]) -> None:
+    first, second = make(service, SECRET, drawn[:1], "1"), make(service, SECRET, drawn[1:], "2")
+    said = client.delete(f"/api/v1/cases/{first}", params={"reason": "a mistake"})
+    assert said.status_code == 200, said.text
+    assert said.json() == {"cases": [first], "patients": 0, "images": 1, "files": 1, "pages_overwritten": True}
+    assert client.get(f"/api/v1/cases/{first}").status_code == 404
+    assert client.delete(f"/api/v1/cases/{first}").status_code == 404
+    patient = client.get(f"/api/v1/cases/{second}").json()["patient"]
+    assert client.delete(f"/api/v1/patients/{patient}", params={"reason": SECRET}).status_code == 422
+    assert client.delete(f"/api/v1/patients/{patient}").json()["cases"] == [second]
+    assert client.delete(f"/api/v1/patients/{patient}").status_code == 404

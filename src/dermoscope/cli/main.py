@@ -14,6 +14,7 @@ from dermoscope.cli import (
     evaluate,
     figures,
     report,
+    retention,
     runs,
     serve,
     silent,
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.command("classify")(classify.classify)
 app.command("serve")(serve.serve)
 app.command("silent-report")(silent.silent_report)
+app.command("retention")(retention.retention)
 app.command("evaluate")(evaluate.evaluate)
 app.command("submit")(submit.submit)
 app.command("demo")(demo.demo)

@@ -89,7 +89,7 @@ def patient(service: Service, person: Person, which: int | str, reason: str = ""
     erased = Erased()
     for _ in range(_TIMES):
         with service.store.begin() as session:
-            _drop_items(session, service.blobs, select(JobItem).where(JobItem.pseudonym == pseudonym))
+            drop_items(session, service.blobs, select(JobItem).where(JobItem.pseudonym == pseudonym))
             uids = session.scalars(select(Case.uid).join(Patient).where(Patient.pseudonym == pseudonym)).all()
         if not uids:
             return erased
@@ -159,7 +159,7 @@ def _take_out(session: Session, blobs: Blobs, found: Case, why: Deletion) -> int
     _forget_answers(session, patient.pseudonym, number, numbers)
     same = select(JobItem).where(JobItem.pseudonym == patient.pseudonym, JobItem.state != "waiting")
     items = [i.id for i in session.scalars(same) if i.case_id == number or i.facts.get("lesion") == found.lesion]
-    _drop_items(session, blobs, select(JobItem).where((JobItem.case_id == number) | JobItem.id.in_(items)))
+    drop_items(session, blobs, select(JobItem).where((JobItem.case_id == number) | JobItem.id.in_(items)))
     session.execute(delete(Result).where(Result.image_id.in_(numbers)))
     session.execute(delete(Image).where(Image.id.in_(numbers)))
     for table in (Reading, Opening, CaseKey):
@@ -180,14 +180,14 @@ def _take_out_patient(session: Session, blobs: Blobs, number: int, who: str) -> 
     if session.scalar(select(Case.id).where(Case.patient_id == number).limit(1)) is not None:
         return False
     if session.scalar(waiting.limit(1)) is None:
-        _drop_items(session, blobs, select(JobItem).where(JobItem.pseudonym == held.pseudonym))
+        drop_items(session, blobs, select(JobItem).where(JobItem.pseudonym == held.pseudonym))
     _forget_answers(session, held.pseudonym, 0, [])
     session.execute(delete(Patient).where(Patient.id == number))
     trail.record(session, who, "patient.deleted", f"patient/{number}")
     return True
 
 
-def _drop_items(session: Session, blobs: Blobs, which: Any) -> None:
+def drop_items(session: Session, blobs: Blobs, which: Any) -> None:
     """Take images of batches out. A batch goes on without them, and goes too where nothing is left of it."""
     jobs = set()
     for item in session.scalars(which).all():

@@ -1,6 +1,6 @@
 """The thread that works off batches, an item after the other, also those that a stopped process left.
 
-While there is nothing to do it removes, once an hour, the files that no image uses any longer.
+While there is nothing to do it tidies up, once an hour (`serve/retention.py`).
 """
 
 import datetime
@@ -17,6 +17,7 @@ from dermoscope.serve.blobs import KEPT
 from dermoscope.serve.cases import NewCase, create, read_uploads, store_images
 from dermoscope.serve.desk import Desk, Service
 from dermoscope.serve.jobs import finish, get, let_go, news
+from dermoscope.serve.retention import maintain
 from dermoscope.serve.tables import Job, JobItem
 from dermoscope.serve.uploads import Upload
 
@@ -54,7 +55,7 @@ class Worker:
                 done = work_one(self._service)
                 if not done and time.monotonic() >= sweep_at:
                     sweep_at += KEPT.total_seconds()
-                    self._service.blobs.sweep(self._service.store)
+                    maintain(self._service)
             except (BusyError, OperationalError) as error:
                 _log.warning("batches wait: %s", error)
                 done = False

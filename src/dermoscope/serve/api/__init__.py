@@ -7,18 +7,21 @@ schemas      what is taken and given                readings    locked, revised;
 files        multipart                              jobs        batches
 idempotency  a request that is sent twice           settings    of the site
 describe     /openapi.json                          exports     CSV, JSON, PDF
+                                                    deletion    of cases and patients
                                                     about       health, model, kinds of problems
+                                                    metrics     figures for Prometheus
 """
 
 from fastapi import APIRouter
 
-from dermoscope.serve.api import about, cases, classify, exports, images, jobs, readings, settings
+from dermoscope.serve.api import about, cases, classify, deletion, exports, images, jobs, metrics, readings, settings
 
 PREFIX = "/api/v1"
-_PARTS = (classify, cases, images, readings, jobs, settings, exports, about)
+_PARTS = (classify, cases, images, readings, jobs, settings, exports, deletion, about)
 TAGS = [part.tag for part in _PARTS]
 
 root = about.root
+root.include_router(metrics.router)
 router = APIRouter(prefix=PREFIX)
 for _part in _PARTS:
     router.include_router(_part.router)

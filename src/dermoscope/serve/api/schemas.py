@@ -104,6 +104,7 @@ class CaseOut(BaseModel):
     model_config = shown(
         {
             "id": 12,
+            "patient": 7,
             "pseudonym": "P-0417",
             "lesion": "left forearm",
             "body_site": "upper_extremity",
@@ -123,6 +124,7 @@ class CaseOut(BaseModel):
     )
 
     id: int
+    patient: int = Field(description="The number of the patient, whose cases share it.")
     pseudonym: str
     lesion: str
     body_site: str | None
@@ -144,6 +146,7 @@ class CaseOut(BaseModel):
         """The case as the API tells it to whoever asks."""
         return cls(
             id=case.id,
+            patient=case.patient_id,
             pseudonym=case.patient.pseudonym,
             lesion=case.lesion,
             body_site=case.body_site,
