@@ -17,10 +17,11 @@ from pathlib import Path
 
 import faults
 import interrupted
+import kills
 import load
 
 ROOT = Path(__file__).parents[1]
-KILLS = 20
+KILLS, SERVICE_KILLS = 20, 50
 SOAK = 900.0
 KEPT = ROOT / "docs" / "reliability.json"
 PAGE = ROOT / "docs" / "reliability.md"
@@ -43,6 +44,28 @@ def runs(folder: Path) -> Part:
     rows += [(o.what, str(o.kills), str(o.runs), f"{o.equal} of {o.runs}", o.compared) for o in found]
     words = "Every kill is a SIGKILL at a random moment, after which the same command is started again."
     return Part("Long runs", words, tuple(rows), all(o.equal == o.runs for o in found))
+
+
+def struck(folder: Path) -> Part:
+    """A service that is killed while clients upload."""
+    found = kills.killed(folder, SERVICE_KILLS)
+    rows = [
+        ("kills of the service", "acknowledged", "lost", "trail does not verify", "half-written", "refused"),
+        (
+            str(found.kills),
+            f"{found.pictures} pictures of {found.cases} cases, {found.batches} batches of {kills.BATCH}",
+            ", ".join(found.lost) or "nothing",
+            f"{found.trail} times of {found.kills + 1}",
+            ", ".join(found.half_written) or "nothing",
+            str(found.refused),
+        ),
+    ]
+    words = (
+        f"{kills.CLIENTS} clients upload cases and batches while the service is killed (SIGKILL) after .3 to 4 s, and "
+        "started again in the same folder. After each kill the audit trail is verified; at the end every acknowledged "
+        "picture is asked for and compared by its SHA-256, and every batch has to be worked off, each image once."
+    )
+    return Part("Kills under load", words, tuple(rows), found.fine)
 
 
 def broken(folder: Path) -> Part:
@@ -75,7 +98,7 @@ def loaded(folder: Path) -> Part:
     return Part("Load", words, tuple(rows), found.fine)
 
 
-PARTS: Mapping[str, Callable[[Path], Part]] = {"runs": runs, "faults": broken, "load": loaded}
+PARTS: Mapping[str, Callable[[Path], Part]] = {"runs": runs, "kills": struck, "faults": broken, "load": loaded}
 
 
 def main() -> None:
