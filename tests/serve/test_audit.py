@@ -244,14 +244,6 @@ def test_anchors_that_the_service_did_not_write_are_found(store: Store, options:
     assert verify(store).anchors == 2
 
 
-@sqlite
-def test_a_thread_writes_anchors_and_the_last_one_at_the_end(store: Store) -> None:
-    running = anchors.Anchoring(store, every=3600)
-    running.close()
-    found = verify(store)
-    assert (found.ok, found.anchors) == (True, 2)
-
-
 def test_erasure_leaves_the_trail_verifiable_and_unreadable(store: Store, tmp_path: Path) -> None:
     with store.begin() as session:
         session.execute(delete(CaseKey))

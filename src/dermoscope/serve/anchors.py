@@ -5,15 +5,11 @@ an older state as a whole, verifies by itself; but an anchor knows what it held.
 """
 
 import json
-import logging
 import os
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from dermoscope.core.errors import DermoscopeError
 from dermoscope.data.store import write_file
@@ -21,10 +17,6 @@ from dermoscope.serve.sealing import Keys
 from dermoscope.serve.store import Store
 from dermoscope.serve.tables import Head, now
 from dermoscope.serve.trail import ANCHORS, keys_of, text_of_time
-
-EVERY = 60.0
-"""Seconds between two anchors, where something was recorded meanwhile."""
-_log = logging.getLogger(__name__)
 
 
 class Anchor(NamedTuple):
@@ -98,31 +90,6 @@ def drop(keys: Keys, base: int) -> None:
         kept = [a.line(keys) for a in read(path, keys) if isinstance(a, Anchor) and a.number > base]
         write_file(path, "".join(kept).encode(), durable=True)
         path.chmod(0o600)
-
-
-class Anchoring:
-    """A thread that adds an anchor every minute, until `close`, which adds the last one."""
-
-    def __init__(self, store: Store, every: float = EVERY) -> None:
-        self._store, self._every = store, every
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="anchors", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Add the last anchor, and end."""
-        self._closed.set()
-        self._thread.join()
-
-    def _work(self) -> None:
-        while True:
-            ended = self._closed.wait(self._every)
-            try:
-                add(self._store)
-            except (DermoscopeError, SQLAlchemyError) as error:
-                _log.warning("no anchor of the audit trail could be written: %s", error)
-            if ended:
-                return
 
 
 def _anchor(line: bytes, keys: Keys) -> Anchor | None:
