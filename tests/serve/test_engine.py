@@ -2,6 +2,7 @@
 
 import io
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -130,6 +131,7 @@ def test_too_much_at_once_is_refused(gate: Gate, files: list[bytes]) -> None:
         gate.entered.acquire()
         second = pool.submit(engine.predict, files[:2])
         wait_for(engine, Load(busy=1, waiting=2, done=0))
+        assert (engine.again_after, engine.full) == (None, False)
         with pytest.raises(BusyError, match=r"^2 images wait already; try again in a minute$"):
             engine.predict(files[:2])
         gate.open.release(2)
@@ -163,6 +165,114 @@ def test_an_error_that_nobody_foresaw_reaches_who_asked(gate: Gate, files: list[
         for ask in (engine.predict, engine.each):
             with pytest.raises(MemoryError, match="no room"):
                 ask(files[:2])
+
+
+def test_who_is_refused_is_told_by_the_pace_when_to_come_again(gate: Gate, files: list[bytes]) -> None:
+    with Engine(gate, most_waiting=3) as engine, ThreadPoolExecutor(2) as pool:  # type: ignore[arg-type]
+        gate.open.release()
+        engine.predict(files[:1])
+        gate.entered.acquire()
+        assert engine.pace > 0
+        first = pool.submit(engine.predict, files[:1])
+        gate.entered.acquire()
+        second = pool.submit(engine.predict, files[:3])
+        wait_for(engine, Load(busy=1, waiting=3, done=1))
+        engine._pace = 0.2
+        with pytest.raises(BusyError, match=r"^3 images wait already; try again in 15 s$") as refused:
+            engine.predict(files[:1])
+        assert (refused.value.again_after, engine.full) == (15, True)
+        gate.open.release(4)
+        assert len(first.result(30)) + len(second.result(30)) == 4
+
+
+def test_a_batch_keeps_one_place_and_nobody_stands_behind_it(gate: Gate, files: list[bytes]) -> None:
+    with Engine(gate) as engine, ThreadPoolExecutor(7) as pool:  # type: ignore[arg-type]
+        batch = pool.submit(engine.each, files, behind=True)
+        gate.entered.acquire()
+        assert gate.together[0] == files[:2]
+        singles = [pool.submit(engine.predict, files[8:]) for _ in range(4)]
+        wait_for(engine, Load(busy=2, waiting=11, done=0))
+        gate.open.release()
+        gate.entered.acquire()
+        assert gate.together[1] == [files[8]] * 3 + [files[2]]
+        gate.open.release()
+        gate.entered.acquire()
+        assert gate.together[2] == [files[8], files[3]]
+        gate.open.release(9)
+        assert [len(one.result(30)) for one in singles] == [1] * 4
+        assert len(batch.result(30)) == 9
+
+
+def test_a_request_is_read_by_the_model_that_was_there_when_it_came(bundled: Predictor, files: list[bytes]) -> None:
+    first, second = Gate(bundled), Gate(bundled)
+    with Engine(first) as engine, ThreadPoolExecutor(4) as pool:  # type: ignore[arg-type]
+        before = [pool.submit(engine.predict, files[:1])]
+        first.entered.acquire()
+        before.append(pool.submit(engine.predict, files[:6]))
+        wait_for(engine, Load(busy=1, waiting=6, done=0))
+        engine.swap(second)  # type: ignore[arg-type]
+        after = pool.submit(engine.predict, files[6:8])
+        wait_for(engine, Load(busy=1, waiting=8, done=0))
+        chosen = pool.submit(engine.predict, files[8:], by=first)
+        wait_for(engine, Load(busy=1, waiting=9, done=0))
+        first.open.release(5)
+        second.open.release(5)
+        assert [one.result(30).predictor for one in (*before, chosen)] == [first] * 3
+        assert after.result(30).predictor is second
+    assert second.together == [files[6:8]]
+    assert sum(map(len, first.together)) == 8
+
+
+def test_the_model_before_is_given_free(bundled: Predictor, files: list[bytes]) -> None:
+    first = Gate(bundled)
+    gone = weakref.ref(first)
+    with Engine(first) as engine:  # type: ignore[arg-type]
+        first.open.release()
+        assert len(engine.predict(files[:1])) == 1
+        engine.swap(bundled)
+        del first
+        assert gone() is None
+
+
+def test_heat_maps_wait_beside_the_images(gate: Gate, files: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dermoscope.serve.engine.MOST_BESIDE", 2)
+    done: list[str] = []
+    with Engine(gate) as engine, ThreadPoolExecutor(4) as pool:  # type: ignore[arg-type]
+        first = pool.submit(engine.predict, files[:1])
+        gate.entered.acquire()
+        maps = [pool.submit(engine.ask, lambda name=name: done.append(name) or name) for name in "ab"]
+        second = pool.submit(engine.predict, files[1:2])
+        wait_for(engine, Load(busy=1, waiting=1, done=0))
+        while len(engine._beside) < 2:
+            threading.Event().wait(0.005)
+        with pytest.raises(BusyError, match=r"^2 heat maps wait already"):
+            engine.ask(dict)
+        gate.open.release()
+        gate.entered.acquire()
+        assert done == []
+        gate.open.release()
+        assert sorted(one.result(30) for one in maps) == ["a", "b"]
+        assert len(first.result(30)) == len(second.result(30)) == 1
+        with pytest.raises(ZeroDivisionError):
+            engine.ask(lambda: 1 // 0)
+
+
+def test_what_waits_can_be_refused_at_once(gate: Gate, files: list[bytes]) -> None:
+    engine = Engine(gate)  # type: ignore[arg-type]
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(engine.predict, files[:1])
+        gate.entered.acquire()
+        waiting = [pool.submit(engine.predict, files[1:3]), pool.submit(engine.ask, dict)]
+        wait_for(engine, Load(busy=1, waiting=2, done=0))
+        while not engine._beside:
+            threading.Event().wait(0.005)
+        closed = pool.submit(engine.close, at_once=True)
+        for one in waiting:
+            with pytest.raises(BusyError, match="being stopped"):
+                one.result(30)
+        gate.open.release()
+        closed.result(30)
+        assert len(first.result(1)) == 1
 
 
 def test_names_for_other_images_are_a_mistake(engine: Engine, files: list[bytes]) -> None:

@@ -191,16 +191,17 @@ def test_what_cannot_be_said_is_refused(service: Service, case_id: int) -> None:
 
 
 def test_a_heat_map_appears_with_the_answer_and_not_before(service: Service, case_id: int) -> None:
-    with service.desk(ANNA) as desk:
+    with service.looking(ANNA) as desk:
         image = cases.get(desk, case_id).images[0].id
-        with pytest.raises(ForbiddenError, match="appears once your own reading is locked"):
-            answers.heat_map(desk, image, "MEL")
+    with pytest.raises(ForbiddenError, match="appears once your own reading is locked"):
+        answers.heat_map(service, ANNA, image, "MEL")
+    with service.desk(ANNA) as desk:
         readings.lock(desk, case_id, Said("refer"))
-        picture = Image.open(io.BytesIO(answers.heat_map(desk, image, "MEL")))
-        assert (picture.mode, picture.size) == ("RGBA", (192, 192))
-        with pytest.raises(BundleError, match="no diagnosis 'XYZ'"):
-            answers.heat_map(desk, image, "XYZ")
+    picture = Image.open(io.BytesIO(answers.heat_map(service, ANNA, image, "MEL")))
+    assert (picture.mode, picture.size) == ("RGBA", (192, 192))
+    with pytest.raises(BundleError, match="no diagnosis 'XYZ'"):
+        answers.heat_map(service, ANNA, image, "XYZ")
+    with service.desk(ANNA) as desk:
         answers.get_result(desk, image).model = "0" * 64
-        with pytest.raises(NotFoundError, match="another model"):
-            answers.heat_map(desk, image, "MEL")
-        desk.session.rollback()
+    with pytest.raises(NotFoundError, match="another model"):
+        answers.heat_map(service, ANNA, image, "MEL")

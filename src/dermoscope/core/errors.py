@@ -14,6 +14,8 @@
     ├── MissingDependencyError      an optional package is not installed
     ├── DownloadError               a server did not deliver
     ├── BusyError                   the service has too much to do just now
+    │   └── UnavailableError        what the service stands on is out of reach just now
+    ├── FullError                   there is no room left on the disk
     └── TrainingError               a training run could not go on
 
 Messages say what was wrong, where, and what to do. The command line and the API only translate them.
@@ -79,7 +81,22 @@ class DownloadError(DermoscopeError):
 
 
 class BusyError(DermoscopeError):
-    """The service has accepted as much as it can hold; the same request may succeed a little later."""
+    """The service has accepted as much as it can hold; the same request may succeed after `again_after` seconds.
+
+    That is None where nothing tells.
+    """
+
+    def __init__(self, message: str, again_after: int | None = None) -> None:
+        super().__init__(message)
+        self.again_after = again_after
+
+
+class UnavailableError(BusyError):
+    """What the service stands on, its database above all, cannot be reached just now."""
+
+
+class FullError(DermoscopeError):
+    """There is no room left on the disk."""
 
 
 class TrainingError(DermoscopeError):

@@ -11,7 +11,8 @@ from dermoscope.core.errors import BundleError, ForbiddenError, NotFoundError
 from dermoscope.core.prediction import Answer, AnswerKind
 from dermoscope.predict.saliency import activation_map, layer, png
 from dermoscope.refine.decision import MALIGNANT, resolve, with_reader
-from dermoscope.serve.desk import Desk
+from dermoscope.serve.accounts import Person
+from dermoscope.serve.desk import Desk, Service
 from dermoscope.serve.tables import Case, Image, Reading, Result
 
 MELANOMA = "MEL"
@@ -123,17 +124,19 @@ def answer_of_results(results: Sequence[Result]) -> CaseAnswer | None:
     return CaseAnswer(answer, result, tuple(results), numbers, ranked)
 
 
-def heat_map(desk: Desk, image_id: int, code: str) -> bytes:
+def heat_map(service: Service, person: Person, image_id: int, code: str) -> bytes:
     """Where the model found what speaks for a diagnosis: a transparent PNG over the square that it saw of an image.
 
     Raises NotFoundError where the image was not read, or by another model than the one that is loaded; ForbiddenError
-    while the answer is not shown; BundleError for a model that gives none, or another diagnosis.
+    while the answer is not shown; BundleError for a model that gives none, or another diagnosis; BusyError.
     """
-    result = get_result(desk, image_id)
-    predictor = desk.service.engine.predictor
-    if result.model != predictor.bundle.sha256:
+    with service.looking(person) as desk:
+        result, predictor = get_result(desk, image_id), desk.predictor
+        model, digest = result.model, result.image.digest
+    if model != predictor.bundle.sha256:
         raise NotFoundError(f"image {image_id} was read by another model, which is not loaded")
-    found = activation_map(predictor, desk.service.blobs.read(result.image.digest), code)
+    data = service.blobs.read(digest)
+    found = service.engine.ask(lambda: activation_map(predictor, data, code))
     if found.corners is None:
         raise BundleError("the preprocessing of this model moves pixels: a map would not lie over the picture")
     return png(layer(found))

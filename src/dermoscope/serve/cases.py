@@ -12,13 +12,13 @@ from typing import Literal
 from sqlalchemy import select
 
 from dermoscope.core.errors import ConflictError, InputError, NotFoundError, ValueRuleError, some
-from dermoscope.core.prediction import Prediction
 from dermoscope.predict.predictor import Result as Said
 from dermoscope.refine.decision import INTAKE, DecisionRule
 from dermoscope.refine.quality import problems
 from dermoscope.serve.accounts import Person
 from dermoscope.serve.answers import visible
 from dermoscope.serve.desk import Desk, Service
+from dermoscope.serve.engine import Predicted
 from dermoscope.serve.sealing import Keyed
 from dermoscope.serve.site import prior_of
 from dermoscope.serve.tables import Case, Image, Opening, Patient, Reading, Result, now
@@ -171,12 +171,12 @@ def add_images(service: Service, person: Person, case_id: int, uploads: Sequence
         return store_images(desk, get(desk, case_id), uploads, kind, read)
 
 
-def read_uploads(service: Service, uploads: Sequence[Upload]) -> Prediction:
+def read_uploads(service: Service, uploads: Sequence[Upload]) -> Predicted:
     """What the model says of images, before anything is decided."""
     return service.engine.predict([upload.data for upload in uploads])
 
 
-def store_images(desk: Desk, case: Case, uploads: Sequence[Upload], kind: Kind, read: Prediction | None) -> Added:
+def store_images(desk: Desk, case: Case, uploads: Sequence[Upload], kind: Kind, read: Predicted | None) -> Added:
     """Images whose files are stored and, where they are dermoscopic, read: into the case, in this transaction."""
     visit = open_visit(desk, case)
     images, notices = [], []
@@ -205,18 +205,17 @@ def store_images(desk: Desk, case: Case, uploads: Sequence[Upload], kind: Kind, 
     return Added(tuple(image.id for image in images), tuple(notices))
 
 
-def record_results(desk: Desk, case: Case, images: Sequence[Image], read: Prediction) -> None:
-    """What the model says of images under the settings of this moment, as records that never change."""
-    predictor = desk.service.engine.predictor
-    prior = prior_of(desk.site, predictor.bundle)
+def record_results(desk: Desk, case: Case, images: Sequence[Image], read: Predicted) -> None:
+    """What the model that read images says of them under the settings of this moment, as records that never change."""
+    prior = prior_of(desk.site, read.predictor.bundle)
     intake = [tuple(case.intake)] * len(images)
-    for image, said in zip(images, predictor.results(read, prior, site=prior, intake=intake), strict=True):
-        result = _as_record(desk, image, said)
+    for image, said in zip(images, read.predictor.results(read, prior, site=prior, intake=intake), strict=True):
+        result = _as_record(desk, image, said, read.model)
         result.intake = list(case.intake)
         result.prior = dict(zip(prior.taxonomy.codes, map(float, prior.values), strict=True))
         desk.session.add(result)
         desk.session.flush()
-        _note(desk, image, result, predictor.bundle.decision)
+        _note(desk, image, result, read.predictor.bundle.decision)
 
 
 def _note(desk: Desk, image: Image, result: Result, rule: DecisionRule) -> None:
@@ -240,10 +239,10 @@ def _note(desk: Desk, image: Image, result: Result, rule: DecisionRule) -> None:
     )
 
 
-def _as_record(desk: Desk, image: Image, said: Said) -> Result:
+def _as_record(desk: Desk, image: Image, said: Said, model: str) -> Result:
     return Result(
         image_id=image.id,
-        model=desk.service.engine.predictor.bundle.sha256,
+        model=model,
         mode=desk.site.mode,
         order=desk.site.order,
         prevalence=dict(desk.site.prevalence),
@@ -337,7 +336,7 @@ def enter_histology(desk: Desk, case_id: int, code: str, on: datetime.date | Non
     Raises InputError for another code or a day to come, ConflictError where it is closed already.
     """
     case = get(desk, case_id)
-    codes = (*desk.service.engine.predictor.taxonomy.codes, OTHER)
+    codes = (*desk.bundle.taxonomy.codes, OTHER)
     if code not in codes:
         raise InputError(f"histology knows no {code!r}; there are {', '.join(codes)}")
     if on is not None and on > now().date() + datetime.timedelta(days=1):

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
+from dermoscope.predict.bundle import Bundle
+from dermoscope.predict.predictor import Predictor
 from dermoscope.serve import trail
 from dermoscope.serve.accounts import Person
 from dermoscope.serve.blobs import Blobs
@@ -35,23 +37,29 @@ class Service:
     def desk(self, person: Person) -> Iterator["Desk"]:
         """A desk whose work is stored whole at the end, or not at all."""
         with self.store.begin() as session:
-            yield Desk(session, person, read_site(session), self)
+            yield Desk(session, person, read_site(session), self, self.engine.predictor)
 
     @contextmanager
     def looking(self, person: Person) -> Iterator["Desk"]:
         """A desk at which nothing is changed."""
         with self.store.read() as session:
-            yield Desk(session, person, read_site(session), self)
+            yield Desk(session, person, read_site(session), self, self.engine.predictor)
 
 
 @dataclass(frozen=True, eq=False)
 class Desk:
-    """One transaction, who asks, the site's settings, and the service."""
+    """One transaction, who asks, the site's settings, the service, and the model that it serves at this moment."""
 
     session: Session
     person: Person
     site: Site
     service: Service
+    predictor: Predictor
+
+    @property
+    def bundle(self) -> Bundle:
+        """The model's bundle."""
+        return self.predictor.bundle
 
     def find(self, kind: type[Row], number: int, *, lock: bool = False) -> Row | None:
         """A row by its number, or None; `lock` holds it until the transaction ends.

@@ -1,14 +1,19 @@
 """Bundle + bytes of images -> predictions, for many who ask at once.
 
 One thread runs the network. What waits while it is busy goes through it together, one image of every request in turn,
-so that a single image never stands behind a hundred; while it is idle nothing waits for company.
+so that a single image never stands behind a hundred; while it is idle nothing waits for company. Batches go behind what
+somebody waits for, and keep one place of every turn. The model may be exchanged at any time: a request is read whole by
+the one that was there when it came, and what it is told says which that was.
 """
 
+import math
 import threading
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,6 +23,27 @@ from dermoscope.predict.predictor import SQUARES, Predictor
 
 MOST_WAITING = 400
 """Images that may wait: at about ten images a second on two cores the last of them is answered within a minute."""
+MOST_BESIDE = 40
+"""Other work that may wait for the network: heat maps."""
+_LONGEST = 600
+"""Seconds after which anybody may ask again, however much waits."""
+_STEADY = 0.8
+"""How much of the pace stays as it was when another turn is measured."""
+
+Given = TypeVar("Given")
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted(Prediction):
+    """A prediction and the model that made it: whatever is said of it or stored is asked of that one."""
+
+    predictor: Predictor = field(kw_only=True)
+
+    @property
+    def model(self) -> str:
+        """SHA-256 of the bundle."""
+        return self.predictor.bundle.sha256
+
 
 Row = tuple[Prediction, int] | Exception
 """One image's row of a prediction, or why there is none."""
@@ -36,6 +62,7 @@ class Load:
 class _Request:
     """Images of one call: those not yet taken, and the rows that came back so far."""
 
+    predictor: Predictor
     names: Sequence[str]
     images: Sequence[bytes]
     rows: list[Row | None]
@@ -45,7 +72,7 @@ class _Request:
     def answer(self, position: int, row: Row) -> None:
         self.rows[position] = row
         rows = [row for row in self.rows if row is not None]
-        if len(rows) == len(self.rows):
+        if len(rows) == len(self.rows) and not self.ready.done():
             self.ready.set_result(rows)
 
 
@@ -57,11 +84,13 @@ class Engine:
     """
 
     def __init__(self, predictor: Predictor, most_waiting: int = MOST_WAITING) -> None:
-        self.predictor = predictor
         self.most_waiting = most_waiting
-        self._at_once = max(1, SQUARES // len(predictor.views()))
-        self._requests: deque[_Request] = deque()
+        self._predictor = predictor
+        self._front: deque[_Request] = deque()
+        self._back: deque[_Request] = deque()
+        self._beside: deque[tuple[Callable[[], None], Future[object]]] = deque()
         self._waiting = self._busy = self._done = 0
+        self._pace = 0.0
         self._closed = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
@@ -74,80 +103,192 @@ class Engine:
         self.close()
 
     @property
+    def predictor(self) -> Predictor:
+        """The model that reads what comes now. Whoever asks it twice may get two: keep it for as long as one thing."""
+        return self._predictor
+
+    @property
     def load(self) -> Load:
         """What there is to do just now."""
         with self._changed:
             return Load(self._busy, self._waiting, self._done)
 
-    def predict(self, images: Sequence[bytes], names: Sequence[str] | None = None) -> Prediction:
+    @property
+    def pace(self) -> float:
+        """Images a second, by the last turns of the network; 0 before the first."""
+        return self._pace
+
+    @property
+    def full(self) -> bool:
+        """Whether as many images wait as may."""
+        return self._waiting >= self.most_waiting
+
+    @property
+    def again_after(self) -> int | None:
+        """Seconds in which what waits now is done, by the pace; None before there is one."""
+        return max(1, min(_LONGEST, math.ceil(self._waiting / self._pace))) if self._pace else None
+
+    def swap(self, predictor: Predictor) -> None:
+        """Let another model read what comes from now on; what came before is finished by the one before.
+
+        Nothing waits for it, nothing is dropped, and the old one is given free by the last request that it reads.
+        """
+        with self._changed:
+            self._predictor = predictor
+
+    def predict(
+        self,
+        images: Sequence[bytes],
+        names: Sequence[str] | None = None,
+        *,
+        by: Predictor | None = None,
+        behind: bool = False,
+    ) -> Predicted:
         """What `Predictor.predict` says of the images (bytes of files); blocks until all of them were read.
 
-        `names` become the ids (default `image-1`, `image-2`, ...). Raises the ImageError of the first image that
-        cannot be read, BusyError where too many images wait or the engine is closed.
+        `names` become the ids (default `image-1`, `image-2`, ...). `by` is the model, where another one was asked
+        before; `behind` lets others go first. Raises the ImageError of the first image that cannot be read, BusyError
+        where too many images wait or the engine is closed.
         """
         names = _named(images, names)
-        rows = self._rows(images, names)
+        by = by or self._predictor
+        rows = self._rows(by, images, names, behind)
         for row in rows:
             if isinstance(row, Exception):
                 raise row
-        return _gathered(self.predictor, names, [row for row in rows if not isinstance(row, Exception)])
+        return _gathered(by, names, [row for row in rows if not isinstance(row, Exception)])
 
-    def each(self, images: Sequence[bytes], names: Sequence[str] | None = None) -> list[Prediction | DermoscopeError]:
+    def each(
+        self,
+        images: Sequence[bytes],
+        names: Sequence[str] | None = None,
+        *,
+        by: Predictor | None = None,
+        behind: bool = False,
+    ) -> list[Predicted | DermoscopeError]:
         """The same image by image: a prediction of one row, or why there is none. Raises BusyError like `predict`."""
         names = _named(images, names)
-        found: list[Prediction | DermoscopeError] = []
-        for name, row in zip(names, self._rows(images, names), strict=True):
+        by = by or self._predictor
+        found: list[Predicted | DermoscopeError] = []
+        for name, row in zip(names, self._rows(by, images, names, behind), strict=True):
             if isinstance(row, Exception) and not isinstance(row, DermoscopeError):
                 raise row
-            found.append(row if isinstance(row, DermoscopeError) else _gathered(self.predictor, [name], [row]))
+            found.append(row if isinstance(row, DermoscopeError) else _gathered(by, [name], [row]))
         return found
 
-    def close(self) -> None:
-        """Accept nothing more, finish what was accepted, and end. May be called twice."""
+    def ask(self, work: Callable[[], Given]) -> Given:
+        """What `work` returns, which runs a network by itself: one such thing after every turn of images.
+
+        Raises what `work` raises, BusyError where too much of that kind waits or the engine is closed.
+        """
+        ready: Future[object] = Future()
+        found: list[Given] = []
+        with self._changed:
+            self._open()
+            if len(self._beside) >= MOST_BESIDE:
+                raise BusyError(f"{len(self._beside)} heat maps wait already; try again in a minute", self.again_after)
+            self._beside.append((lambda: found.append(work()), ready))
+            self._changed.notify_all()
+        ready.result()
+        return found[0]
+
+    def close(self, *, at_once: bool = False) -> None:
+        """Accept nothing more, finish what was accepted (`at_once`: refuse it, too), and end. May be called twice."""
         with self._changed:
             self._closed = True
+            if at_once:
+                stopped = BusyError("the service is being stopped; ask again when it runs")
+                for request in (*self._front, *self._back):
+                    request.ready.set_exception(stopped)
+                for _, ready in self._beside:
+                    ready.set_exception(stopped)
+                self._front, self._back, self._beside, self._waiting = deque(), deque(), deque(), 0
             self._changed.notify_all()
         self._thread.join()
 
-    def _rows(self, images: Sequence[bytes], names: Sequence[str]) -> list[Row]:
+    def _open(self) -> None:
+        if self._closed:
+            raise BusyError("the service is being stopped; ask again when it runs")
+
+    def _rows(self, by: Predictor, images: Sequence[bytes], names: Sequence[str], behind: bool) -> list[Row]:
         if not images:
             return []
-        request = _Request(names, images, [None] * len(images))
+        request = _Request(by, names, images, [None] * len(images))
         with self._changed:
-            if self._closed:
-                raise BusyError("the service is being stopped; ask again when it runs")
+            self._open()
             if self._waiting and self._waiting + len(images) > self.most_waiting:
-                raise BusyError(f"{self._waiting} images wait already; try again in a minute")
-            self._requests.append(request)
+                after = self.again_after
+                when = "in a minute" if after is None else f"in {after} s"
+                raise BusyError(f"{self._waiting} images wait already; try again {when}", after)
+            (self._back if behind else self._front).append(request)
             self._waiting += len(images)
             self._changed.notify_all()
         return request.ready.result()
 
     def _work(self) -> None:
-        while True:
-            with self._changed:
-                while not self._requests and not self._closed:
-                    self._changed.wait()
-                if not self._requests:
-                    return
-                taken = self._take()
-                self._busy, self._waiting = len(taken), self._waiting - len(taken)
-            rows = _run(self.predictor, [(r.names[at], r.images[at]) for r, at in taken])
-            with self._changed:
-                self._busy, self._done = 0, self._done + len(taken)
-            for (request, at), row in zip(taken, rows, strict=True):
-                request.answer(at, row)
+        while self._turn():
+            pass
+
+    def _turn(self) -> bool:
+        """One turn of the network and one thing beside; False at the end. Nothing of it is held when it returns."""
+        with self._changed:
+            while not (self._front or self._back or self._beside or self._closed):
+                self._changed.wait()
+            taken = self._take()
+            beside = self._beside.popleft() if self._beside else None
+            self._busy, self._waiting = len(taken), self._waiting - len(taken)
+        if taken:
+            self._run(taken)
+        if beside:
+            _do(*beside)
+        return bool(taken or beside)
+
+    def _run(self, taken: "Sequence[tuple[_Request, int]]") -> None:
+        begun = time.perf_counter()
+        rows = _run(taken[0][0].predictor, [(r.names[at], r.images[at]) for r, at in taken])
+        pace = len(taken) / max(time.perf_counter() - begun, 1e-9)
+        with self._changed:
+            self._busy, self._done = 0, self._done + len(taken)
+            self._pace = _STEADY * self._pace + (1 - _STEADY) * pace if self._pace else pace
+        for (request, at), row in zip(taken, rows, strict=True):
+            request.answer(at, row)
 
     def _take(self) -> list[tuple[_Request, int]]:
-        """The images that go through the network together: one of each request in turn, the oldest request first."""
+        """The images that go through the network together, of one model: that of the request that is first.
+
+        One of each request in turn, the oldest request first; where batches wait, one place is theirs. Without others
+        they fill half of a turn: who comes then waits no longer than for that.
+        """
         taken: list[tuple[_Request, int]] = []
-        while self._requests and len(taken) < self._at_once:
-            request = self._requests.popleft()
-            taken.append((request, request.taken))
-            request.taken += 1
-            if request.taken < len(request.images):
-                self._requests.append(request)
+        first = next(iter((*self._front, *self._back)), None)
+        if first is not None:
+            most = max(1, SQUARES // len(first.predictor.views()))
+            _take(self._front, first.predictor, max(1, most - bool(self._back)), taken)
+            _take(self._back, first.predictor, len(taken) + 1 if taken else max(1, most // 2), taken)
         return taken
+
+
+def _take(queue: deque[_Request], predictor: Predictor, most: int, taken: list[tuple[_Request, int]]) -> None:
+    others = []
+    while queue and len(taken) < most:
+        request = queue.popleft()
+        if request.predictor is not predictor:
+            others.append(request)
+            continue
+        taken.append((request, request.taken))
+        request.taken += 1
+        if request.taken < len(request.images):
+            queue.append(request)
+    queue.extendleft(reversed(others))
+
+
+def _do(work: Callable[[], None], ready: "Future[object]") -> None:
+    try:
+        work()
+    except BaseException as error:
+        ready.set_exception(error)
+    else:
+        ready.set_result(None)
 
 
 def _run(predictor: Predictor, images: Sequence[tuple[str, bytes]]) -> list[Row]:
@@ -167,16 +308,18 @@ def _named(images: Sequence[bytes], names: Sequence[str] | None) -> Sequence[str
     return [f"image-{k}" for k in range(1, len(images) + 1)] if names is None else names
 
 
-def _gathered(predictor: Predictor, names: Sequence[str], rows: Sequence[tuple[Prediction, int]]) -> Prediction:
+def _gathered(predictor: Predictor, names: Sequence[str], rows: Sequence[tuple[Prediction, int]]) -> Predicted:
     """One prediction of rows that went through the network with others."""
     if not rows:
-        return predictor.predict([])
+        nothing = predictor.predict([])
+        return Predicted((), nothing.taxonomy, nothing.logits, members=nothing.members, predictor=predictor)
     found = [p.embedding[k] for p, k in rows if p.embedding is not None]
-    return Prediction(
+    return Predicted(
         tuple(names),
         predictor.taxonomy,
         np.stack([p.logits[k] for p, k in rows]),
         np.stack(found) if found else None,
         tuple(p.quality[k] for p, k in rows if p.quality),
         rows[0][0].members,
+        predictor=predictor,
     )

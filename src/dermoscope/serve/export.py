@@ -86,7 +86,7 @@ def history_csv(service: Service, person: Person) -> str:
     """
     with service.looking(person) as desk:
         rows = list(_history(desk, _sees(desk)))
-    known = [f"p_{code}" for code in service.engine.predictor.taxonomy.codes]
+        known = [f"p_{code}" for code in desk.bundle.taxonomy.codes]
     codes = dict.fromkeys([*known, *(name for row in rows for name in row if name.startswith("p_"))])
     _note(service, person, "history.csv", rows=len(rows))
     return _csv((*_PICTURE, *_RESULT, *codes, *_CASE), rows)
@@ -96,7 +96,7 @@ def case_json(service: Service, person: Person, case_id: int) -> Row:
     """A case with all its visits, as far as this person may see them. Raises NotFoundError."""
     with service.looking(person) as desk:
         case = get(desk, case_id)
-        bundle = service.engine.predictor.bundle
+        bundle = desk.bundle
         told = {
             "case": _picked(case_row(case), _PICTURE[:9]),
             "visits": [_visit(desk, case, visit) for visit in range(1, case.visit + 1)],

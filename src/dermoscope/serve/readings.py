@@ -128,7 +128,7 @@ def _readable(desk: Desk, case_id: int, said: Said, visit: int | None) -> Case:
         raise ConflictError(
             f"case {case_id} is at visit {case.visit} by now, and visit {visit} was read; look at its new pictures"
         )
-    codes = (*desk.service.engine.predictor.taxonomy.codes, OTHER)
+    codes = (*desk.bundle.taxonomy.codes, OTHER)
     if said.diagnosis is not None and said.diagnosis not in codes:
         raise ValueRuleError(f"no diagnosis {said.diagnosis!r}; there are {', '.join(codes)}")
     return case

@@ -104,7 +104,7 @@ def _answer(desk: Desk, answer: CaseAnswer, t: Texts) -> SheetAnswer:
         t.named("answer_then", answer.kind),
         [(t(key), about_of_100(share, t)) for key, share in numbers] if assessed else (),
         (t("ranked.title"), named),
-        (*differ, *worries_of(answer, desk.service.engine.predictor.bundle, t)),
+        (*differ, *worries_of(answer, desk.bundle, t)),
     )
 
 
@@ -143,7 +143,7 @@ def _row(reading: Reading, t: Texts) -> list[str]:
 
 def _settings(desk: Desk, answer: CaseAnswer | None, t: Texts) -> list[tuple[str, str]]:
     """Those that the answer was made under; without one those of the site."""
-    bundle = desk.service.engine.predictor.bundle
+    bundle = desk.bundle
     software = (t("pdf.software"), f"dermoscope {__version__}")
     if answer is None:
         mode, order = desk.site.mode, desk.site.order

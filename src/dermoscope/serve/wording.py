@@ -53,7 +53,12 @@ def others_ranked(answer: CaseAnswer) -> tuple[str, ...]:
 
 
 def worries_of(answer: CaseAnswer, bundle: Bundle, t: Texts) -> tuple[str, ...]:
-    """What does not keep from an answer and should be known all the same, once each."""
+    """What does not keep from an answer and should be known all the same, once each.
+
+    Limits are those of the bundle: of an answer by another model stands what was recorded, in English.
+    """
+    if answer.model != bundle.sha256:
+        return answer.warnings
     found = []
     for result in answer.results:
         found += [t(f"worry.{p.code}") for p in problems(result.quality, bundle.decision.quality) if not p.blocks]

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from dermoscope.core.errors import DermoscopeError, ForbiddenError
 from dermoscope.core.prediction import AnswerKind, Prediction
 from dermoscope.core.probabilities import Prior
+from dermoscope.predict.predictor import Predictor
 from dermoscope.refine.prior import SETTINGS, named_prior
 from dermoscope.serve.api.files import Files, Given, Refused, given, none_readable, portions
 from dermoscope.serve.api.frame import routes
@@ -130,24 +131,25 @@ def classify(service: Serving, person: Asking, files: Files, prior: PriorName = 
     with service.desk(person) as desk:
         desk.record("classified", "api", images=len(results), refused=len(bad))
     errors = [RefusedOut.of(one) for one in sorted(bad, key=lambda one: one.position)]
-    model = service.engine.predictor.bundle.sha256
-    return {"results": results, "errors": errors, "model": model, "notice": use}
+    return {"results": results, "errors": errors, "model": asked.predictor.bundle.sha256, "notice": use}
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """Under which prior probabilities are shown, and the site's mix where answers are to be for it."""
+    """Which model, under which prior probabilities are shown, and the site's mix where answers are to be for it."""
 
+    predictor: Predictor
     prior: str | Prior | None
     site: Prior | None = None
 
 
 def _asked(desk: Desk, name: str | None) -> _Asked:
-    predictor = desk.service.engine.predictor
+    predictor = desk.predictor
     if name == SITE:
         mix = prior_of(desk.site, predictor.bundle)
-        return _Asked(mix, mix)
-    return _Asked(predictor.prior(name) if name is None or name in _OWN else named_prior(name, predictor.taxonomy))
+        return _Asked(predictor, mix, mix)
+    own = name is None or name in _OWN
+    return _Asked(predictor, predictor.prior(name) if own else named_prior(str(name), predictor.taxonomy))
 
 
 def _read(
@@ -155,15 +157,16 @@ def _read(
 ) -> tuple[list[dict[str, Any]], list[Refused]]:
     names = [one.image for one, _ in good]
     results, failed = [], []
-    for (one, _), said in zip(good, service.engine.each([u.data for _, u in good], names), strict=True):
+    read = service.engine.each([u.data for _, u in good], names, by=asked.predictor)
+    for (one, _), said in zip(good, read, strict=True):
         if isinstance(said, DermoscopeError):
             failed.append(Refused(one.position, one.file, one.image, clean(str(said))))
         else:
-            results.append(_entry(service, one, said, asked))
+            results.append(_entry(one, said, asked))
     return results, failed
 
 
-def _entry(service: Service, one: Given, said: Prediction, asked: _Asked) -> dict[str, Any]:
-    (result,) = service.engine.predictor.results(said, asked.prior, site=asked.site)
+def _entry(one: Given, said: Prediction, asked: _Asked) -> dict[str, Any]:
+    (result,) = asked.predictor.results(said, asked.prior, site=asked.site)
     told = {"cause": result.answer.cause, "suspected": result.answer.suspected}
     return {**result.as_dict(), **told, "file": one.file, "position": one.position}

@@ -54,8 +54,7 @@ def heat(service: Serving, person: Asking, image_id: Number, diagnosis: Code) ->
 
     Forbidden while the answer is not shown. How faithful such maps are has not been measured.
     """
-    with service.looking(person) as desk:
-        found = answers.heat_map(desk, image_id, diagnosis)
+    found = answers.heat_map(service, person, image_id, diagnosis)
     return file_response(found, "image/png")
 
 

@@ -106,7 +106,7 @@ def screen(request: Request, desk: Desk, of: Asked, **told: Any) -> HTMLResponse
     """The whole screen. `told` may hold `image` (the picture to begin with), `problem` (status and message), `fold`."""
     seen = view.view_of(desk, cases.get(desk, of.case_id), of.wanted, told.get("image"))
     status, problem = told.get("problem", (200, None))
-    bundle = desk.service.engine.predictor.bundle
+    bundle = desk.bundle
     return page(
         request,
         "case.html.j2",
@@ -127,7 +127,7 @@ def screen(request: Request, desk: Desk, of: Asked, **told: Any) -> HTMLResponse
 
 def _of_answer(desk: Desk, answer: CaseAnswer) -> Mapping[str, Any]:
     """What only a page with the answer on it holds."""
-    t, bundle = Texts.load(desk.person.language), desk.service.engine.predictor.bundle
+    t, bundle = Texts.load(desk.person.language), desk.bundle
     return {
         "heading": heading(answer, t),
         "reason": reason(answer, t),

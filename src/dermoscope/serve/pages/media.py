@@ -44,6 +44,5 @@ def heat(service: Serving, person: Asking, image_id: int, diagnosis: Annotated[s
 
     Raises ForbiddenError while the answer is not shown, BundleError where the model gives no map of these pixels.
     """
-    with service.looking(person) as desk:
-        found = answers.heat_map(desk, image_id, diagnosis)
+    found = answers.heat_map(service, person, image_id, diagnosis)
     return Response(found, media_type="image/png", headers={"Cache-Control": "no-store"})

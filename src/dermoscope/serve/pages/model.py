@@ -26,8 +26,9 @@ FIRST = (
 @router.get("/model")
 def model(request: Request, service: Serving, person: Asking) -> HTMLResponse:
     """The card of the model that is served."""
-    bundle, t = service.engine.predictor.bundle, Texts.load(person.language)
+    t = Texts.load(person.language)
     with service.looking(person) as desk:
+        bundle = desk.bundle
         return page(
             request,
             "model.html.j2",

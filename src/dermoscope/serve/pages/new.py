@@ -11,7 +11,6 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy import select
 
 from dermoscope.core.errors import ConflictError, InputError
-from dermoscope.core.prediction import Prediction
 from dermoscope.refine.decision import INTAKE
 from dermoscope.serve import cases
 from dermoscope.serve.api.files import given, none_readable, pictures
@@ -19,6 +18,7 @@ from dermoscope.serve.api.problems import RefusedError, status_of
 from dermoscope.serve.cases import BODY_SITES, KINDS, Added, Kind, NewCase, Notice
 from dermoscope.serve.depends import Asking, Serving
 from dermoscope.serve.desk import Desk, Service
+from dermoscope.serve.engine import Predicted
 from dermoscope.serve.options import MOST_FILES, MOST_UPLOAD
 from dermoscope.serve.pages.case import OfCase
 from dermoscope.serve.pages.common import page
@@ -132,7 +132,7 @@ def add(request: Request, of: OfCase, sent: OfPictures) -> Response:
     return _onward(request, of.case_id, added)
 
 
-def _read(service: Service, scored: Sequence[Upload], shown: Sequence[Upload]) -> Prediction | None:
+def _read(service: Service, scored: Sequence[Upload], shown: Sequence[Upload]) -> Predicted | None:
     """What the model says of pictures, and their files on the disk: nobody waits for either in a transaction."""
     read = cases.read_uploads(service, scored) if scored else None
     for upload in (*scored, *shown):
@@ -170,11 +170,11 @@ def _stated(upload: Upload, sent: Sent) -> Upload:
     return upload
 
 
-def _store(desk: Desk, case: Case, scored: Sequence[Upload], shown: Sequence[Upload], read: Prediction | None) -> Added:
+def _store(desk: Desk, case: Case, scored: Sequence[Upload], shown: Sequence[Upload], read: Predicted | None) -> Added:
     """Both kinds in one transaction."""
     ids: list[int] = []
     notices: list[Notice] = []
-    both: tuple[tuple[Sequence[Upload], Kind, Prediction | None], ...]
+    both: tuple[tuple[Sequence[Upload], Kind, Predicted | None], ...]
     both = ((scored, "dermoscopic", read), (shown, "overview", None))
     for uploads, kind, said in both:
         if uploads:

@@ -37,8 +37,9 @@ def ask(request: Request, of: OfCase, setting: Annotated[SiteSetting | None, Dep
 
     Raises ForbiddenError while the answer is not shown, NotFoundError where nothing was assessed.
     """
-    t, bundle = Texts.load(of.person.language), of.service.engine.predictor.bundle
+    t = Texts.load(of.person.language)
     with of.service.looking(of.person) as desk:
+        bundle = desk.bundle
         answer = _assessed(desk, of.case_id, bundle)
         if setting is None:
             return page(request, "case/what_if_wrong.html.j2", of.person, desk.site, 422)
