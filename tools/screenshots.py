@@ -105,7 +105,7 @@ def main() -> None:
         phases() as progress,
         tempfile.TemporaryDirectory() as folder,
         sync_playwright() as playwright,
-        serving(Options(port=0, folder=Path(folder) / "service")) as live,
+        serving(Options(port=0, folder=Path(folder) / "service", no_login=True)) as live,
     ):
         numbers = []
         for done, one in enumerate(DRAWN):

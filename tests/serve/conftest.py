@@ -2,7 +2,7 @@
 
     options    a folder of its own, a database of its own    client   starlette's TestClient
     store      that database                                 live     a real server on loopback: its address
-    service    the bundled model, that database, that folder
+    service    the bundled model, that database, that folder  guarded  with accounts: `guarded.client("reader")`
 
 Tests that gain nothing from PostgreSQL say so: `pytestmark = pytest.mark.parametrize("database", ["sqlite"],
 indirect=True)`.
@@ -12,6 +12,7 @@ import itertools
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ import pytest
 pytest.importorskip("sqlalchemy", reason="the service is not installed: pip install 'dermoscope[serve]'")
 
 if TYPE_CHECKING:
+    from people import People
     from starlette.testclient import TestClient
 
     from dermoscope.predict.predictor import Predictor
@@ -99,13 +101,13 @@ def database(request: pytest.FixtureRequest, tables_made: bool) -> Iterator[str]
 
 @pytest.fixture
 def options(request: pytest.FixtureRequest, tmp_path: Path, database: str, tables_made: bool) -> "Options":
-    """A start on loopback with one thread, in a folder of its own, on one of the databases."""
+    """A start on loopback without login and with one thread, in a folder of its own, on one of the databases."""
     from dermoscope.serve.options import Options
 
     folder = tmp_path / "service"
     if tables_made and not database:
         shutil.copytree(request.getfixturevalue("made_sqlite"), folder)
-    return Options(port=0, folder=folder, database=database, threads=1)
+    return Options(port=0, folder=folder, database=database, threads=1, no_login=True)
 
 
 @pytest.fixture
@@ -156,3 +158,17 @@ def live(options: "Options", service: "Service") -> Iterator[str]:
 
     with serving(options, service) as served:
         yield served.url
+
+
+@pytest.fixture
+def guarded(options: "Options", service: "Service") -> Iterator["People"]:
+    """The application on `service` with accounts, and users as they are asked for (`tools/people.py`)."""
+    from people import People
+    from starlette.testclient import TestClient
+
+    from dermoscope.serve.app import create_app
+
+    asking = replace(service, options=replace(options, no_login=False))
+    app = create_app(asking.options, asking)
+    with TestClient(app, base_url="http://127.0.0.1"):
+        yield People(asking, app)

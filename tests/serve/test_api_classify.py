@@ -3,23 +3,20 @@
 import io
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from people import People
 from PIL import Image
 from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
 from dermoscope.data.synthetic import draw
-from dermoscope.serve.accounts import new_codes
 from dermoscope.serve.api.files import unique
-from dermoscope.serve.app import create_app
 from dermoscope.serve.desk import Service
-from dermoscope.serve.options import MOST_FILES, MOST_UPLOAD, Options
-from dermoscope.serve.store import Store
+from dermoscope.serve.options import MOST_FILES, MOST_UPLOAD
 from dermoscope.serve.tables import Blob, Event, Table
 from dermoscope.serve.tables import Image as Row
 
@@ -181,21 +178,17 @@ def test_the_prior_can_be_chosen(client: TestClient, lesions: list[bytes]) -> No
 
 
 @sqlite
-def test_where_readers_are_not_to_see_answers_an_admin_is_answered_only(
-    options: Options, store: Store, lesions: list[bytes]
-) -> None:
-    with store.begin() as session:
-        codes = {role: {"Authorization": f"Bearer {code}"} for role, code in new_codes(session).items()}
-    with TestClient(create_app(replace(options, host="0.0.0.0"))) as client:  # the first start there is silent
-        for mode, reader in (("silent", 403), ("study", 403), ("open", 200)):
-            assert client.put("/api/v1/settings", json={"mode": mode}, headers=codes["admin"]).status_code == 200
-            for role, status in (("reader", reader), ("admin", 200)):
-                answer = client.post(PLACE, files=sent(("a.jpg", lesions[0])), headers=codes[role])
-                assert answer.status_code == status
-                assert (f"the service is in {mode} mode" in answer.text) == (status == 403)
-        assert client.post(PLACE, files=sent(("a.jpg", lesions[0]))).status_code == 401
-        wrong = client.post(PLACE, files=sent(("a.jpg", lesions[0])), headers={"Authorization": "Bearer x"})
-        assert (wrong.status_code, wrong.headers["www-authenticate"]) == (401, "Bearer")
+def test_where_readers_are_not_to_see_answers_an_admin_is_answered_only(guarded: People, lesions: list[bytes]) -> None:
+    client, held = guarded.client(), {role: guarded.key(role) for role in ("reader", "reviewer", "admin")}
+    for mode, others in (("silent", 403), ("study", 403), ("open", 200)):
+        assert client.put("/api/v1/settings", json={"mode": mode}, headers=held["admin"]).status_code == 200
+        for role, status in (("reader", others), ("reviewer", others), ("admin", 200)):
+            answer = client.post(PLACE, files=sent(("a.jpg", lesions[0])), headers=held[role])
+            assert answer.status_code == status
+            assert (f"the service is in {mode} mode" in answer.text) == (status == 403)
+    assert client.post(PLACE, files=sent(("a.jpg", lesions[0]))).status_code == 401
+    wrong = client.post(PLACE, files=sent(("a.jpg", lesions[0])), headers={"Authorization": "Bearer x"})
+    assert (wrong.status_code, wrong.headers["www-authenticate"]) == (401, "Bearer")
 
 
 @settings(max_examples=60, deadline=None)

@@ -31,7 +31,7 @@ def test_a_change_counts_at_once_and_is_recorded(service: Service) -> None:
 
 
 def test_only_an_admin_changes_a_setting(service: Service) -> None:
-    with service.desk(READER) as desk, pytest.raises(ForbiddenError, match="changed by an admin"):
+    with service.desk(READER) as desk, pytest.raises(ForbiddenError, match="needs the role admin"):
         site.change(desk, "mode", "open")
 
 
@@ -63,15 +63,15 @@ def test_what_cannot_be_is_refused(service: Service, name: str, value: object, w
 
 
 def test_the_first_start_is_silent_where_others_reach_it(store: Store) -> None:
-    for on_loopback in (False, True):  # only the very first start decides
+    for no_login in (False, True):  # only the very first start decides
         with store.begin() as session:
-            first_start(session, on_loopback=on_loopback)
+            first_start(session, no_login=no_login)
             assert read_site(session).mode == "silent"
 
 
 def test_the_first_start_is_open_on_loopback(store: Store) -> None:
     with store.begin() as session:
-        first_start(session, on_loopback=True)
+        first_start(session, no_login=True)
         assert read_site(session).mode == "open"
 
 
@@ -80,14 +80,14 @@ def test_what_was_open_here_is_silent_elsewhere_unless_an_admin_chose(
     service: Service, chosen: str | None, mode: str
 ) -> None:
     with service.store.begin() as session:
-        first_start(session, on_loopback=True)
+        first_start(session, no_login=True)
     if chosen is not None:
         for value in ("silent", chosen):
             with service.desk(ADMIN) as desk:
                 site.change(desk, "mode", value)
     for _ in range(2):
         with service.store.begin() as session:
-            first_start(session, on_loopback=False)
+            first_start(session, no_login=False)
     with service.looking(ADMIN) as desk:
         assert read_site(desk.session).mode == mode
         assert sum(change.made_by == "first start" for change in site.history(desk)) == (1 if chosen else 2)

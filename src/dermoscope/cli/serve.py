@@ -55,12 +55,11 @@ def serve(
     config: _Config = None,
     show_settings: _ShowSettings = False,
     as_json: _Json = False,
-    codes: Annotated[bool, typer.Option("--new-codes", help="Make new entry codes; those before end.")] = False,
 ) -> None:
     """Run the web service: a second reader for research, that knows when not to answer.
 
-    What no option says, the environment (DERMOSCOPE_SERVE_...) and a TOML file may say. On any other address than
-    loopback the first start is silent: answers are stored and not shown.
+    What no option says, the environment (DERMOSCOPE_SERVE_...) and a TOML file may say. As long as there is no admin,
+    each start prints a link that makes one; the first is silent: answers are stored and not shown.
     """
     said = locals()
     _require()
@@ -72,17 +71,17 @@ def serve(
     if show_settings:
         _show(configured, as_json)
     else:
-        _start(configured, codes)
+        _start(configured)
 
 
-def _start(configured: "Configured", codes: bool) -> None:
+def _start(configured: "Configured") -> None:
     from dermoscope.serve.refusals import require_safe
 
     require_safe(configured)
     options = configured.options
     listening = _listen(options)
     address = options.public_url or f"http://{_shown(options.host)}:{listening.getsockname()[1]}"
-    _run(options, listening, address, codes)
+    _run(options, listening, address)
 
 
 def _show(configured: "Configured", as_json: bool) -> None:
@@ -154,40 +153,41 @@ def _listen(options: "Options") -> "socket.socket":
     return listening
 
 
-def _run(options: "Options", listening: "socket.socket", address: str, codes: bool) -> None:
+def _run(options: "Options", listening: "socket.socket", address: str) -> None:
     import uvicorn
 
     from dermoscope.serve.app import create_app, open_service
 
     service = open_service(options)
-    _greet(service, address, codes)
+    _greet(service, address)
     config = uvicorn.Config(
         create_app(options, service), log_level="warning", access_log=False, server_header=False, ws="none"
     )
     uvicorn.Server(config).run(sockets=[listening])
 
 
-def _greet(service: "Service", address: str, codes: bool) -> None:
+def _greet(service: "Service", address: str) -> None:
     """What a newcomer has to know, once the service can be used."""
     from dermoscope.report.html import NOTICE
-    from dermoscope.serve.accounts import new_codes
+    from dermoscope.serve.links import first_link, path_of
     from dermoscope.serve.site import read_site
 
     options = service.options
     bundle = service.engine.predictor.bundle
     with service.store.begin() as session:
         site = read_site(session)
-        made = {} if options.on_loopback else new_codes(session, again=codes)
+        token = None if options.no_login else first_link(session)
     print(f"dermoscope is ready: {address}")
     print(f"  model    {bundle.card.name}, {bundle.sha256[:12]}")
     print(f"  kept in  {options.folder}{' and a PostgreSQL database' if options.database else ''}")
     print(f"  mode     {site.mode}, {'the reader' if site.order == 'human_first' else 'the model'} first")
     if site.mode == "silent":
         print("           answers are stored and not shown; an admin changes that under settings")
-    for role, code in made.items():
-        print(f"  code     {role}: {code}")
-    if made:
-        print("           shown this once; `--new-codes` makes others. Put HTTPS in front of the service")
+    if options.no_login:
+        print("  login    none: everybody on this machine is an admin")
+    elif token is not None:
+        print(f"  login    {address.rstrip('/')}{path_of(token)}")
+        print("           there is no admin yet: open this link, good once and for 24 hours, to become one")
     print(NOTICE)
     print("Ctrl-C ends it.", flush=True)
 

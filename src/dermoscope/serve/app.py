@@ -2,17 +2,20 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 
 from dermoscope import __version__
+from dermoscope.core.errors import InputError
 from dermoscope.predict.predictor import Predictor
-from dermoscope.serve import accounts, api, pages
+from dermoscope.serve import accounts, api, pages, rules
 from dermoscope.serve.api import problems
 from dermoscope.serve.api.describe import describe
 from dermoscope.serve.blobs import Blobs
+from dermoscope.serve.depends import authorised
 from dermoscope.serve.desk import Service
 from dermoscope.serve.engine import Engine
 from dermoscope.serve.guard import Guard
@@ -20,6 +23,7 @@ from dermoscope.serve.limits import FORM_LIMITS, BodyLimit
 from dermoscope.serve.options import Options
 from dermoscope.serve.site import first_start
 from dermoscope.serve.store import Store
+from dermoscope.serve.throttle import Allowance
 from dermoscope.serve.vault import Vault
 from dermoscope.serve.worker import Worker
 
@@ -31,11 +35,15 @@ def open_service(options: Options) -> Service:
 
     Raises InputError for a folder or database that cannot be used, BundleError for a model that cannot.
     """
+    if options.no_login and not options.on_loopback:
+        raise InputError(
+            f"others reach {options.host}, and with --no-login everybody is an admin; leave it out, or serve 127.0.0.1"
+        )
     predictor = Predictor.load(options.bundle, threads=options.threads or None)
     predictor.bundle.check_served()
     store = Store.open(options)
     with store.begin() as session:
-        first_start(session, on_loopback=options.on_loopback)
+        first_start(session, no_login=options.no_login)
     return Service(
         options, store, Blobs(options.folder, Vault.of(options)), Engine(predictor), accounts.key_of(options.folder)
     )
@@ -71,14 +79,23 @@ def create_app(options: Options, service: Service | None = None) -> FastAPI:
         openapi_tags=api.TAGS,
         docs_url=None,
         redoc_url=None,
+        dependencies=[Depends(authorised)],
         form_limits={**FORM_LIMITS},
     )
     app.include_router(api.root)
     app.include_router(api.router)
     app.include_router(pages.router)
     app.mount("/static", StaticFiles(packages=[("dermoscope.serve", "static")]), name="static")
+    app.state.rules, app.state.allowance = rules.matched(app), Allowance()
     problems.install(app, pages.error_page)
-    describe(app, login=not options.on_loopback)
+    describe(app, login=not options.no_login)
     app.add_middleware(BodyLimit)
-    app.add_middleware(Guard, hosts=(*_LOOPBACK, options.host) if options.on_loopback else ())
+    app.add_middleware(Guard, hosts=_names(options))
     return app
+
+
+def _names(options: Options) -> tuple[str, ...]:
+    """The names that the service answers to; none where it has an address of its own, which may have any."""
+    if not options.on_loopback:
+        return ()
+    return (*_LOOPBACK, options.host, *filter(None, [urlsplit(options.public_url).hostname]))

@@ -4,16 +4,19 @@ from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import Request, cookie_parser
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermoscope.serve.api.problems import answer as problem
 from dermoscope.serve.api.problems import is_machine
+from dermoscope.serve.logins import COOKIES
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _LONGEST = 1000
 """Signs of an address without its question at most; a number of thousands of digits is refused by Python itself."""
+OWN_HEADER = "x-requested-with"
+"""What a program sends that uses the cookie of a login: no page of another site can, as no CORS answer allows it."""
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -43,8 +46,10 @@ HEADERS = {
 class Guard:
     """ASGI middleware. `hosts` are the names under which the service may be called; none: any.
 
-    A page of another origin cannot make a browser change anything here, and where only this machine is served no other
-    name leads to it (a name that an attacker points at 127.0.0.1 would make his page one of the same origin).
+    A page of another origin cannot make a browser change anything here. Browsers say where a request comes from
+    (`Sec-Fetch-Site`, `Origin`); what says neither and has the cookie of a login must have the header
+    `X-Requested-With: dermoscope`. Where only this machine is served no other name leads to it (a name that an attacker
+    points at 127.0.0.1 would make his page one of the same origin).
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str] = ()) -> None:
@@ -78,7 +83,19 @@ class Guard:
         foreign = origin is not None and origin.lower().partition("://")[2] != host.lower()
         if fetched not in (None, "same-origin", "none") or (fetched is None and foreign):
             return "this request came from a page of another site; open the service itself"
+        if fetched is None and origin is None and _by_cookie(headers) and headers.get(OWN_HEADER) != "dermoscope":
+            return (
+                "this request does not say where it comes from; with the cookie of a login it needs the header "
+                "`X-Requested-With: dermoscope`, and programs had better send a key"
+            )
         return None
+
+
+def _by_cookie(headers: Headers) -> bool:
+    """Whether it is the cookie of a login that says who asks: with a key it counts for nothing."""
+    if headers.get("authorization", "").lower().startswith("bearer "):
+        return False
+    return any(name in COOKIES for line in headers.getlist("cookie") for name in cookie_parser(line))
 
 
 def _name(address: str) -> str:

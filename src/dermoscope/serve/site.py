@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from dermoscope.core.errors import ForbiddenError, ValueRuleError
+from dermoscope.core.errors import ValueRuleError
 from dermoscope.core.probabilities import Prior
 from dermoscope.predict.bundle import Bundle
 from dermoscope.refine.prevalence import OWN, SiteSetting, own, setting_named, site_prior
@@ -75,8 +75,7 @@ def read_site(session: Session) -> Site:
 
 def change(desk: "Desk", name: str, value: Any) -> Site:
     """Change one setting. Raises ForbiddenError for whoever is no admin, ValueRuleError for what cannot be."""
-    if desk.person.role != "admin":
-        raise ForbiddenError("settings are changed by an admin; enter with that code")
+    desk.person.require("admin")
     if name not in NAMES:
         raise ValueRuleError(f"no setting {name!r}; there are {', '.join(NAMES)}")
     try:
@@ -95,14 +94,14 @@ def history(desk: "Desk", most: int = 100) -> list[Change]:
     return list(desk.session.scalars(select(Change).order_by(Change.id.desc()).limit(most)))
 
 
-def first_start(session: Session, *, on_loopback: bool) -> None:
-    """Where others reach the service, its first start there is silent: nobody is shown what nobody has looked at yet.
+def first_start(session: Session, *, no_login: bool) -> None:
+    """The first start of a service with accounts is silent: nobody is shown what nobody has looked at yet.
 
-    So is that of a service which was open on its own machine, unless an admin has chosen a mode.
+    So is that of a service which was tried without login before, unless an admin has chosen a mode.
     """
     last = session.scalar(select(Change).where(Change.name == "mode").order_by(Change.id.desc()).limit(1))
-    mode = "open" if on_loopback else "silent"
-    if last is None or (not on_loopback and last.made_by == FIRST and last.value["is"] != mode):
+    mode = "open" if no_login else "silent"
+    if last is None or (not no_login and last.made_by == FIRST and last.value["is"] != mode):
         session.add(Change(name="mode", value={"is": mode}, made_by=FIRST))
         before = None if last is None else last.value["is"]
         record(session, FIRST, "setting.changed", "setting/mode", before=before, after=mode)

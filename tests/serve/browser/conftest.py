@@ -57,7 +57,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Live"]:
 
     from dermoscope.serve.options import Options
 
-    with serving(Options(port=0, folder=tmp_path_factory.mktemp("shared") / "service", threads=1)) as live:
+    with serving(
+        Options(port=0, folder=tmp_path_factory.mktemp("shared") / "service", threads=1, no_login=True)
+    ) as live:
         yield live
 
 
@@ -70,7 +72,7 @@ def own_place(tmp_path: Path) -> Iterator[Callable[..., "Live"]]:
 
     with ExitStack() as stack:
         yield lambda **given: stack.enter_context(
-            serving(Options(port=0, folder=tmp_path / "service", threads=1, **given))
+            serving(Options(**{"port": 0, "folder": tmp_path / "service", "threads": 1, "no_login": True, **given}))
         )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from people import People
     from starlette.testclient import TestClient
 
     from dermoscope.serve.desk import Service
@@ -28,37 +29,35 @@ def reader(client: "TestClient") -> "TestClient":
 
 @pytest.fixture
 def abroad(options: "Options") -> Iterator["Service"]:
-    """The service at an address that others reach, at its first start: silent, and with codes."""
+    """The service at an address that others reach, at its first start: silent, and with accounts."""
     from dermoscope.serve.app import close_service, open_service
 
-    opened = open_service(dataclasses.replace(options, host="192.0.2.1"))
+    opened = open_service(dataclasses.replace(options, host="192.0.2.1", no_login=False))
     yield opened
     close_service(opened)
 
 
 @pytest.fixture
-def enter(abroad: "Service") -> Iterator[Enter]:
-    """Enter that service as a reader or an admin, by the page for it: `enter("reader", "R7")`."""
+def people(abroad: "Service") -> Iterator["People"]:
+    """Users of that service."""
+    from people import People
     from starlette.testclient import TestClient
 
-    from dermoscope.serve.accounts import new_codes
     from dermoscope.serve.app import create_app
 
-    with abroad.store.begin() as session:
-        codes = new_codes(session)
     app = create_app(abroad.options, abroad)
-    with TestClient(app, base_url="http://192.0.2.1") as running:
+    with TestClient(app, base_url="http://192.0.2.1"):
+        yield People(abroad, app, "http://192.0.2.1")
 
-        def entered(role: str, name: str = "R7", language: str = "en") -> "TestClient":
-            calling = TestClient(app, base_url="http://192.0.2.1")
-            calling.cookies.set("language", language)
-            said = calling.post("/enter", data={"name": name, "code": codes[role]}, follow_redirects=False)
-            assert said.status_code == 303, said.text
-            return calling
 
-        entered.codes = codes  # type: ignore[attr-defined]
-        entered.nobody = running  # type: ignore[attr-defined]
-        yield entered
+@pytest.fixture
+def enter(people: "People") -> Enter:
+    """Enter that service as a reader, a reviewer or an admin: `enter("reader", "R7")`."""
+
+    def entered(role: str, name: str = "R7", language: str = "en") -> "TestClient":
+        return people.client(role, name, language=language)
+
+    return entered
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from people import People
     from starlette.testclient import TestClient
 
     from dermoscope.serve.desk import Service
@@ -65,8 +66,8 @@ def test_the_language_is_chosen_and_kept(client: "TestClient") -> None:
     assert '<html lang="de"' in client.get("/", headers={"Accept-Language": "en"}).text
 
 
-def test_about_says_what_applies_and_is_open_to_everybody(enter: Callable, words: Callable) -> None:
-    nobody = enter.nobody  # type: ignore[attr-defined]
+def test_about_says_what_applies_and_is_open_to_everybody(enter: Callable, people: "People", words: Callable) -> None:
+    nobody = people.client()
     nobody.cookies.set("language", "en")
     said = nobody.get("/about")
     assert said.status_code == 200

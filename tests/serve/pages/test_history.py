@@ -36,7 +36,7 @@ def test_a_reader_gets_no_trail_and_in_silent_mode_no_answer(
     enter: Callable, abroad: "Service", write_cases: Callable, words: Callable
 ) -> None:
     write_cases(abroad, 2, reader="Ben")
-    ben = enter("reader", "Ben")
+    ben = enter("reviewer", "Ben")
     said = words(ben.get("/history?subject=case/1").text)
     assert "Audit trail" not in said
     assert "You get what you may see" in said

@@ -1,25 +1,20 @@
 """What machines ask of the service itself: whether it lives, whether it is ready, which model it serves."""
 
-import os
-import tempfile
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 
 from dermoscope import __version__
 from dermoscope.core.card import Card
-from dermoscope.core.errors import DermoscopeError, NotFoundError
+from dermoscope.core.errors import NotFoundError
 from dermoscope.predict.bundle import Bundle
 from dermoscope.serve.api.frame import routes
 from dermoscope.serve.api.problems import KINDS, PLACE, Problem, documented, example
 from dermoscope.serve.api.schemas import shown
 from dermoscope.serve.depends import Asking, Serving
-from dermoscope.serve.desk import Service
+from dermoscope.serve.readiness import PARTS, readiness
 
 root = APIRouter(tags=["about"], generate_unique_id_function=lambda route: route.name)
 router, _ = routes("about", "")
@@ -53,9 +48,7 @@ class Health(BaseModel):
 class Ready(BaseModel):
     """Whether the service can do its work, part by part: `ok`, or what is wrong."""
 
-    model_config = shown(
-        {"ready": True, "checks": {"bundle": "ok", "database": "ok", "folder": "ok"}, "waiting": 0, "busy": 0}
-    )
+    model_config = shown({"ready": True, "checks": dict.fromkeys(PARTS, "ok"), "waiting": 0, "busy": 0})
 
     ready: bool
     checks: dict[str, str]
@@ -140,16 +133,15 @@ class ProblemKinds(BaseModel):
 
 @root.get("/health", response_model=Health)
 async def health() -> Health:
-    """Whether the process lives. Needs no code."""
+    """Whether the process lives. Needs no key."""
     # in the event loop: while every thread waits for the network, the process lives all the same
     return Health(status="ok", version=__version__)
 
 
 @root.get("/ready", response_model=Ready, responses={503: {"description": "Not ready.", "model": Ready}})
 def ready(service: Serving) -> Response:
-    """Whether bundle, database and folder are there to be used; 503 where one of them is not. Needs no code."""
-    parts = {"bundle": _bundle, "database": _database, "folder": _folder}
-    checks = {name: _checked(check, service) for name, check in parts.items()}
+    """Whether each part can do its work; 503 where one cannot, and why. Needs no key."""
+    checks = readiness(service)
     fine, load = all(state == "ok" for state in checks.values()), service.engine.load
     found = Ready(ready=fine, checks=checks, waiting=load.waiting, busy=load.busy)
     return JSONResponse(found.model_dump(), 200 if fine else 503)
@@ -157,7 +149,7 @@ def ready(service: Serving) -> Response:
 
 @root.get("/model-info", response_model=ModelOut)
 def model_info(service: Serving) -> ModelOut:
-    """The model that is served, with its card. Needs no code."""
+    """The model that is served, with its card. Needs no key."""
     return ModelOut.of(service.engine.predictor.bundle)
 
 
@@ -190,26 +182,3 @@ def _kind(name: str) -> ProblemKind:
                 example=Problem(**example(kind.status)),
             )
     raise NotFoundError(f"there is no problem of that name; there are {', '.join(kind.name for kind in KINDS)}")
-
-
-def _checked(check: Callable[[Service], None], service: Service) -> str:
-    try:
-        check(service)
-    except (DermoscopeError, SQLAlchemyError, OSError) as error:
-        return f"{type(error).__name__}: it cannot be used; the service's log says more"
-    return "ok"
-
-
-def _bundle(service: Service) -> None:
-    service.engine.predictor.bundle.check_served()
-
-
-def _database(service: Service) -> None:
-    with service.store.read() as session:
-        session.execute(text("SELECT 1"))
-
-
-def _folder(service: Service) -> None:
-    handle, name = tempfile.mkstemp(prefix=".ready-", dir=service.options.folder)
-    os.close(handle)
-    os.unlink(name)  # noqa: PTH108 - the very file that was made

@@ -9,9 +9,9 @@ from dermoscope.serve.cases import OTHER
 
 
 def describe(app: FastAPI, *, login: bool) -> None:
-    """Let the application say where a code is needed, and which problems any address has.
+    """Let the application say where a key is needed, and which problems any address has.
 
-    Without `login` the service is reached from its own machine only, and asks for no code.
+    Without `login` the service is reached from its own machine only, and asks for no key.
     """
     made = app.openapi
 

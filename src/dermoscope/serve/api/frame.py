@@ -9,9 +9,10 @@ from fastapi.security import HTTPBearer
 from dermoscope.serve.api.problems import documented
 
 _BEARER = HTTPBearer(
-    scheme_name="code",
-    description="The code of a role, as `dermoscope serve` prints it. Not needed where the service is reached from its "
-    "own machine only.",
+    scheme_name="key",
+    bearerFormat="dsk_PREFIX_SECRET",
+    description="An API key: made under `/api/v1/keys` or on the page of the own account, shown once, good within its "
+    "scopes. Not needed where the service was started with `--no-login`.",
     auto_error=False,
 )
 
@@ -20,7 +21,8 @@ def _asks(
     x_reader: Annotated[
         str | None,
         Header(
-            description="The reader's code name, which stands in every record; `api` where it is not given.",
+            description="The reader's code name where the service was started with `--no-login`, `api` where it is not "
+            "given; elsewhere the name of the account stands in every record, and this counts for nothing.",
             max_length=79,
             pattern=r"^[A-Za-z0-9_][A-Za-z0-9_ .@+-]*$",
             examples=["R1"],
@@ -36,7 +38,7 @@ def routes(tag: str, description: str) -> tuple[APIRouter, dict[str, str]]:
         tags=[tag],
         generate_unique_id_function=lambda route: route.name,
         dependencies=[Security(_BEARER), Security(_asks)],
-        responses=documented(400, 401, 403, 422, 503),
+        responses=documented(400, 401, 403, 422, 429, 503),
     )
     return router, {"name": tag, "description": description}
 

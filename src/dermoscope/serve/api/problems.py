@@ -27,10 +27,12 @@ from dermoscope.core.errors import (
     NotFoundError,
 )
 from dermoscope.serve.depends import NotEnteredError
+from dermoscope.serve.logins import WrongError
+from dermoscope.serve.throttle import TooManyError
 
 MEDIA = "application/problem+json"
 PLACE = "/api/v1/problems"
-ROOTS = ("/health", "/ready", "/model-info", "/openapi.json")
+ROOTS = ("/health", "/ready", "/metrics", "/model-info", "/openapi.json")
 """Addresses outside `/api/` that machines read, too."""
 RETRY_AFTER = 30
 """Seconds after which a busy service may be asked again."""
@@ -50,13 +52,16 @@ class Kind:
 
 KINDS = (
     Kind(400, "malformed", "The request cannot be read", "Send it as the description of the API says."),
-    Kind(401, "not-entered", "Who is asking is not known", "Send the code as `Authorization: Bearer CODE`."),
-    Kind(403, "forbidden", "You may not do or see that now", "The detail says what has to come first, or which role."),
+    Kind(401, "not-entered", "Who is asking is not known", "Send a key as `Authorization: Bearer KEY`."),
+    Kind(
+        403, "forbidden", "You may not do or see that now", "The detail says what comes first, or which role or scope."
+    ),
     Kind(404, "not-found", "There is nothing at this address", "Look for it in the list one address up."),
     Kind(405, "no-such-method", "This address has no such method", "The header Allow names those that it has."),
     Kind(409, "conflict", "It contradicts what is stored already", "The detail names what is stored."),
     Kind(413, "too-large", "More than is taken at once", "Send smaller files, or fewer at a time."),
     Kind(422, "not-valid", "What was sent breaks its rules", "The detail and `errors` name what to mend."),
+    Kind(429, "too-many", "That was tried too often", "Try again after the seconds in Retry-After."),
     Kind(500, "failed", "The service failed", "Tell whoever runs it; the service's log holds the reason."),
     Kind(501, "not-installed", "A part of the service is not installed", "Tell whoever runs it what the detail says."),
     Kind(503, "busy", "The service has too much to do just now", "Ask again after the seconds in Retry-After."),
@@ -64,9 +69,11 @@ KINDS = (
 BY_STATUS: Mapping[int, Kind] = {kind.status: kind for kind in KINDS}
 _STATUS: tuple[tuple[type[DermoscopeError], int], ...] = (
     (NotEnteredError, 401),
+    (WrongError, 422),
     (ForbiddenError, 403),
     (NotFoundError, 404),
     (ConflictError, 409),
+    (TooManyError, 429),
     (BusyError, 503),
     (MissingDependencyError, 501),
     (InputError, 422),
@@ -117,8 +124,10 @@ def status_of(error: DermoscopeError) -> int:
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
-def answer(request: Request, status: int, detail: str, faults: list[Fault] | None = None) -> Response:
-    """A problem as a response."""
+def answer(
+    request: Request, status: int, detail: str, faults: list[Fault] | None = None, after: int | None = None
+) -> Response:
+    """A problem as a response; `after` are the seconds until the same may be asked again, where they are known."""
     kind = BY_STATUS.get(status) or Kind(status, "malformed", HTTPStatus(status).phrase, "")
     problem = Problem(
         type=f"{PLACE}/{kind.name}",
@@ -128,7 +137,7 @@ def answer(request: Request, status: int, detail: str, faults: list[Fault] | Non
         instance=clean(request.url.path),
         errors=faults or [],
     )
-    headers = {"Retry-After": str(RETRY_AFTER)} if status == 503 else {}
+    headers = {"Retry-After": str(after or RETRY_AFTER)} if status in (429, 503) else {}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(problem.model_dump(), status, headers, MEDIA)
@@ -143,6 +152,8 @@ def install(app: FastAPI, elsewhere: Elsewhere) -> None:
     """Let the API answer with problems; errors at other addresses go to `elsewhere`, which makes pages of them."""
 
     def told(request: Request, error: Exception) -> Response:
+        if isinstance(error, DermoscopeError) and status_of(error) == 500:  # any other is logged by `Watch`
+            logging.getLogger(__name__).error("refused by a fault of the service", exc_info=error)
         return problem_of(request, error) if is_machine(request.url.path) else elsewhere(request, error)
 
     for kind in (DermoscopeError, RequestValidationError, HTTPException, Exception):
@@ -153,13 +164,12 @@ def problem_of(request: Request, error: Exception) -> Response:
     """Any exception as a problem; one that nobody meant to raise is told without its text."""
     if isinstance(error, DermoscopeError):
         faults = error.faults if isinstance(error, RefusedError) else None
-        return answer(request, status_of(error), str(error), faults)
+        return answer(request, status_of(error), str(error), faults, getattr(error, "again_after", None))
     if isinstance(error, RequestValidationError):
         found = [_fault(e) for e in error.errors()]
         return answer(request, 422, "; ".join(f"{f.where}: {f.what}" for f in found[:5]), found)
     if isinstance(error, HTTPException):
         return _of_frame(request, error)
-    logging.getLogger(__name__).error("%s %s failed", request.method, request.url.path, exc_info=error)
     return answer(request, 500, "the service failed; nothing was stored by this request")
 
 
@@ -221,13 +231,14 @@ def example(status: int) -> dict[str, Any]:
 
 _EXAMPLES: Mapping[int, str] = {
     400: "There was an error parsing the body",
-    401: "who is asking is not known; enter first, or send the code as `Authorization: Bearer CODE`",
+    401: "who is asking is not known; enter first, or send a key as `Authorization: Bearer KEY`",
     403: "the answer to case 12 appears once your own reading is locked",
     404: "there is no case 12; look for it in the worklist",
     405: "/api/v1/cases/12 does not know PUT",
     409: "your reading of case 12 is locked already; revise it once the answer is shown",
     413: "lesion.tif has 61,000,000 bytes; at most 50,000,000 are taken",
     422: "body.pseudonym: String should have at least 1 character",
+    429: "too many keys were wrong; try again in 40 s",
     500: "the service failed; nothing was stored by this request",
     501: "weasyprint is not installed, and a PDF needs it: pip install 'dermoscope[serve]'",
     503: "400 images wait already; try again in a minute",

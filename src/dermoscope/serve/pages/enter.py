@@ -1,4 +1,4 @@
-"""Who is reading: a code name where only this machine is served, and a code with it anywhere else."""
+"""Who is reading: name and password; with `--no-login` a code name is enough."""
 
 from typing import Annotated
 from urllib.parse import quote
@@ -7,21 +7,22 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from dermoscope.core.errors import InputError
-from dermoscope.serve.accounts import DAY, Role, checked_name, role_of, ticket
+from dermoscope.serve import logins
+from dermoscope.serve.accounts import checked_name
 from dermoscope.serve.depends import Serving, maybe_person
 from dermoscope.serve.desk import Service
 from dermoscope.serve.pages.common import inside, page
+from dermoscope.serve.passwords import LONGEST
 from dermoscope.serve.site import read_site
-from dermoscope.serve.trail import record
+from dermoscope.serve.throttle import TooManyError, address_of
 
 router = APIRouter(include_in_schema=False)
 _YEAR = 365 * 24 * 3600
-LONGEST_CODE = 200
 
 
 @router.get("/enter")
 def enter(request: Request, service: Serving, back: str = "/") -> HTMLResponse:
-    """Ask for a code name, and for a code where others reach the service."""
+    """Ask for name and password, or for a code name."""
     return _form(request, service, {"back": inside(back)})
 
 
@@ -29,59 +30,70 @@ def enter(request: Request, service: Serving, back: str = "/") -> HTMLResponse:
 def entered(
     request: Request,
     service: Serving,
-    name: Annotated[str, Form()] = "",
-    code: Annotated[str, Form(max_length=LONGEST_CODE)] = "",
+    name: Annotated[str, Form(max_length=1000)] = "",
+    password: Annotated[str, Form(max_length=2 * LONGEST)] = "",
     back: Annotated[str, Form()] = "/",
 ) -> Response:
-    """Remember who is reading, or say what was wrong."""
+    """Let in and lead back, or say what was wrong."""
     given = {"name": name, "back": inside(back)}
-    try:
-        name = checked_name(name)
-    except InputError:
-        return _form(request, service, given, wrong="name")
     answer = RedirectResponse(inside(back), 303)
-    if service.options.on_loopback:
-        answer.set_cookie("reader", quote(name), max_age=_YEAR, httponly=True, samesite="lax")
+    if service.options.no_login:
+        try:
+            answer.set_cookie("reader", quote(checked_name(name)), max_age=_YEAR, httponly=True, samesite="lax")
+        except InputError:
+            return _form(request, service, given, wrong="name")
         return answer
-    made = _ticket(service, name, code)
-    if made is None:
-        return _form(request, service, given, wrong="code")
-    secure = request.url.scheme == "https"
-    answer.set_cookie("session", made, max_age=DAY, httponly=True, samesite="lax", secure=secure)
+    try:
+        made = logins.enter(
+            service.store, name, password, address=address_of(request), browser=request.headers.get("user-agent", "")
+        )
+    except logins.WrongError:
+        return _form(request, service, given, wrong="login")
+    except TooManyError as error:
+        return _form(request, service, given, wrong="often", seconds=error.seconds)
+    _end_this(request, service)
+    logins.give_cookie(answer, request, service.options, made.token)
     return answer
 
 
 @router.post("/leave")
-def leave() -> RedirectResponse:
-    """Forget who was reading, and the pictures that this browser kept."""
+def leave(request: Request, service: Serving) -> RedirectResponse:
+    """End the login, forget who was reading, and the pictures that this browser kept."""
+    _end_this(request, service)
     answer = RedirectResponse("/enter", 303, {"Clear-Site-Data": '"cache"'})
-    for name in ("reader", "session"):
-        answer.delete_cookie(name)
+    answer.delete_cookie("reader")
+    logins.take_cookie(answer, request, service.options)
     return answer
 
 
-def _ticket(service: Service, name: str, code: str) -> str | None:
-    """The signed cookie of whoever gave a right code."""
-    with service.store.begin() as session:
-        role: Role | None = role_of(session, code.strip())
-        if role is None:
-            return None
-        record(session, name, "entered", f"reader/{name}", role=role)
-        return ticket(session, service.key, name, role)
+def _end_this(request: Request, service: Service) -> None:
+    """End the login that this browser has, if any: nobody has two in one."""
+    token = logins.token_in(request, service.options)
+    if token and not service.options.no_login:
+        with service.store.begin() as session:
+            held = logins.login_of(session, token)
+            if held is not None:
+                logins.end_login(session, held.user_id, held.id, held.user.name)
 
 
-def _form(request: Request, service: Service, given: dict[str, str], wrong: str = "") -> HTMLResponse:
+def _form(
+    request: Request, service: Service, given: dict[str, str], wrong: str = "", seconds: int = 0
+) -> HTMLResponse:
     known = maybe_person(request)
     with service.store.read() as session:
         site = read_site(session)
-    return page(
+    answer = page(
         request,
         "enter.html.j2",
         None,
         site,
-        422 if wrong else 200,
+        429 if seconds else 422 if wrong else 200,
         given={"name": known.name if known else "", **given},
         wrong=wrong,
-        here=service.options.on_loopback,
+        seconds=seconds,
+        here=service.options.no_login,
         known=known,
     )
+    if seconds:
+        answer.headers["Retry-After"] = str(seconds)
+    return answer

@@ -26,7 +26,9 @@ def error_page(request: Request, error: Exception) -> Response:
         person = maybe_person(request)
     except (DermoscopeError, AttributeError):
         person = None
-    headers = dict(getattr(error, "headers", None) or {}) | ({"Retry-After": str(RETRY_AFTER)} if status == 503 else {})
+    headers = dict(getattr(error, "headers", None) or {})
+    if status in (429, 503):
+        headers["Retry-After"] = str(getattr(error, "again_after", None) or RETRY_AFTER)
     name = "error_part.html.j2" if request.headers.get("hx-request") else "error.html.j2"
     answer = page(request, name, person, None, status, code=words, said=said, again=_again(request))
     answer.headers.update(headers)

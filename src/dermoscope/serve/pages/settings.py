@@ -93,7 +93,7 @@ def _shown(
             desk.site,
             422 if wrong else 200,
             may=person.role == "admin",
-            everybody_is_admin=service.options.on_loopback,
+            everybody_is_admin=service.options.no_login,
             saved=saved,
             wrong=wrong,
             given=given or {},

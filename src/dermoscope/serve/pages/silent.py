@@ -1,4 +1,4 @@
-"""Answers beside histology, for admins: whoever knows how often the model is right reads differently."""
+"""Answers beside histology, for reviewers: whoever knows how often the model is right reads differently."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
@@ -19,7 +19,7 @@ OTHERS = ("answered", "specificity", "not_malignant_answered", "ppv", "npv")
 def silent(request: Request, service: Serving, person: Asking) -> HTMLResponse:
     """How good the stored answers are found to be as histology comes, and how much of it is missing."""
     with service.looking(person) as desk:
-        report = silent_report(desk.session) if person.role == "admin" else None
+        report = silent_report(desk.session) if person.may("reviewer") else None
         return page(
             request,
             "silent.html.j2",
