@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
 from dermoscope.core.errors import InputError
 from dermoscope.serve import store as module
+from dermoscope.serve import trail
+from dermoscope.serve.audit import verify
 from dermoscope.serve.migrate import SCRIPTS, migrate
 from dermoscope.serve.options import Options
 from dermoscope.serve.store import Store
@@ -118,6 +120,46 @@ def test_tables_of_an_older_version_are_brought_up_with_what_is_in_them(
         assert differences(connection) == []
         assert connection.scalar(text("SELECT body_site FROM cases")) == "head_neck"
         assert connection.scalar(text("SELECT count(*) FROM images")) == 1
+
+
+OLD_LINES = """
+INSERT INTO events (id, at, who, what, subject, details) VALUES
+(1, '2026-03-05 09:00:00.000000+00', 'r', 'case.created', 'case/1', '{"sample": false}'),
+(2, '2026-03-05 09:00:00.250000+00', 'r', 'image.removed', 'image/3',
+ '{"results": [1], "answers": ["refer"], "digest": "d", "case": 1}'),
+(5, '2026-03-05 09:00:01.000001+00', 'r', 'reading.locked', 'case/1',
+ '{"visit": 1, "decision": "refer", "aided": false}'),
+(6, '2026-03-05 09:00:02.000000+00', 'ä', 'setting.changed', 'setting/notice',
+ '{"before": 1e-7, "after": {"b": 1, "a": "ä"}}')
+"""
+
+
+def test_old_lines_of_the_trail_are_chained_without_what_they_said(engine: Engine, options: Options) -> None:
+    migrate(engine, to="0001")
+    with engine.begin() as connection:
+        sqlite = engine.dialect.name == "sqlite"
+        connection.execute(text((OLD_LINES.replace("+00'", "'") if sqlite else OLD_LINES).replace(":", r"\:")))
+    store = Store.open(options)
+    found = verify(store)
+    assert (found.wrong, found.lines) == ((), 4)
+    with store.begin() as session:
+        trail.record(session, "r", "started", "service")
+    with store.read() as session:
+        lines = list(session.scalars(select(Event).order_by(Event.id)))
+    assert [line.id for line in lines] == [1, 2, 3, 4, 5]
+    assert [line.details for line in lines[1:4]] == [
+        {"case": 1, "results": [1]},
+        {"aided": False, "visit": 1},
+        {"after": {"a": "ä", "b": 1}, "before": 1e-07},
+    ]
+    assert verify(store).ok
+    with store.engine.begin() as connection:
+        connection.execute(text("UPDATE events SET who = 'x' WHERE id = 3"))
+    assert verify(store).wrong[0].startswith("line 3 was changed")
+    store.close()
+    migrate(engine, to="0001")
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM events")) == 5
 
 
 def test_back_to_nothing_and_up_again(engine: Engine, options: Options) -> None:

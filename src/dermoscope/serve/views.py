@@ -114,7 +114,7 @@ def _record(request: Request, view: View) -> None:
     assert isinstance(person, Person), "who may look is known"
     subject = view.subject.format(**{name: int(value) for name, value in request.path_params.items()})
     with service_of(request).store.begin() as session:
-        trail.record(session, person.name, view.what, subject, **view.details)
+        trail.record(session, person.name, view.what, subject, None, **view.details)
 
 
 def _place(path: str) -> Place:

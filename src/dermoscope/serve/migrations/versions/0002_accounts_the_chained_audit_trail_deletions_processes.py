@@ -3,7 +3,11 @@
 Step 0002, after 0001. No table is made anew: on SQLite it would forget which numbers were given.
 """
 
+import datetime
+import hashlib
+import json
 import uuid
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -26,6 +30,7 @@ def upgrade() -> None:
     _make_answered()
     _make_cases()
     _make_events()
+    _chain_events()
     _make_job_items()
 
 
@@ -213,6 +218,43 @@ def _make_events() -> None:
     op.add_column("events", sa.Column("sealed", sa.LargeBinary(), nullable=True))
     op.add_column("events", sa.Column("hash", sa.String(length=64), nullable=False, server_default=sa.text("''")))
     op.create_index(op.f("ix_events_who"), "events", ["who"], unique=False)
+
+
+def _chain_events() -> None:
+    """Number the lines of the trail without gaps and chain them (ADR 0016), without what they said of lesions.
+
+    The head gets its seal with the next line: no step knows the key.
+    """
+    at_, details_ = sa.column("at", sa.DateTime(timezone=True)), sa.column("details", sa.JSON)
+    events = sa.table("events", *map(sa.column, ("id", "who", "what", "subject", "hash")), at_, details_)
+    connection, after, number, before, at = op.get_bind(), 0, 0, "", None
+    while True:
+        page = connection.execute(sa.select(events).where(events.c.id > after).order_by(events.c.id).limit(1000)).all()
+        for row in page:
+            number, at = number + 1, row.at
+            details = {name: value for name, value in sorted(row.details.items()) if name not in _SAID_OF_LESIONS}
+            before = _hash(before, number, row, details)
+            values = {"id": number, "details": json.loads(json.dumps(details, sort_keys=True)), "hash": before}
+            connection.execute(events.update().where(events.c.id == row.id).values(**values))
+        if not page:
+            break
+        after = page[-1].id
+    if number:
+        names = ("id", "count", "hash", "base", "base_hash", "seal")
+        heads = sa.table("audit_head", *map(sa.column, names), sa.column("at", sa.DateTime(timezone=True)))
+        values = {"id": 1, "count": number, "hash": before, "at": at, "base": 0, "base_hash": "", "seal": ""}
+        connection.execute(heads.insert().values(**values))
+
+
+_SAID_OF_LESIONS = ("answer", "answers", "decision", "histology", "on", "body_site", "intake", "digest")
+
+
+def _hash(before: str, number: int, row: Any, details: dict[str, Any]) -> str:
+    utc = row.at if row.at.tzinfo is None else row.at.astimezone(datetime.UTC)
+    line = {"at": f"{utc:%Y-%m-%dT%H:%M:%S.%f}Z", "details": details, "number": number, "sealed": None}
+    line |= {"subject": row.subject, "what": row.what, "who": row.who}
+    text = json.dumps(line, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256((before + text).encode()).hexdigest()
 
 
 def _make_job_items() -> None:
