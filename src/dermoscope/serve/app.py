@@ -20,11 +20,13 @@ from dermoscope.serve.desk import Service
 from dermoscope.serve.engine import Engine
 from dermoscope.serve.guard import Guard
 from dermoscope.serve.limits import FORM_LIMITS, BodyLimit
+from dermoscope.serve.metrics import Metrics
 from dermoscope.serve.options import Options
 from dermoscope.serve.site import first_start
 from dermoscope.serve.store import Store
 from dermoscope.serve.throttle import Allowance
 from dermoscope.serve.vault import Vault
+from dermoscope.serve.watch import watch
 from dermoscope.serve.worker import Worker
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1", "testserver")
@@ -61,12 +63,13 @@ def create_app(options: Options, service: Service | None = None) -> FastAPI:
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         opened = await run_in_threadpool(open_service, options) if service is None else service
-        app.state.service = opened
+        app.state.service, app.state.metrics = opened, Metrics(opened)
         worker = Worker(opened)
         try:
             yield
         finally:
             await run_in_threadpool(worker.close)
+            app.state.metrics.close()
             await run_in_threadpool(close_service, opened)
 
     app = FastAPI(
@@ -91,6 +94,7 @@ def create_app(options: Options, service: Service | None = None) -> FastAPI:
     describe(app, login=not options.no_login)
     app.add_middleware(BodyLimit)
     app.add_middleware(Guard, hosts=_names(options))
+    watch(app, options)
     return app
 
 

@@ -15,12 +15,19 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TextIO
 
-from dermoscope.core.errors import BundleError, BusyError, DermoscopeError, DownloadError, MissingDependencyError
+from dermoscope.core.errors import (
+    BundleError,
+    BusyError,
+    DermoscopeError,
+    DownloadError,
+    FullError,
+    MissingDependencyError,
+)
 from dermoscope.serve.options import Options
 
 REQUEST: ContextVar[str] = ContextVar("request", default="")
 """The request that is being answered, as `X-Request-ID` says it."""
-_SPEAKING = (BusyError, BundleError, MissingDependencyError, DownloadError)
+_SPEAKING = (BusyError, FullError, BundleError, MissingDependencyError, DownloadError)
 """Errors whose text holds nothing of a request; and so does that of a plain DermoscopeError."""
 _TOLD_ELSEWHERE = "Exception in ASGI application"
 """What uvicorn writes of an error that `Watch` has told already."""

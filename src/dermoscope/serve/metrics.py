@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from dermoscope import __version__
+from dermoscope.core.errors import DermoscopeError
 from dermoscope.serve.desk import Service
 from dermoscope.serve.readiness import readiness
 from dermoscope.serve.tables import Blob, Case, Event, Head, Image, JobItem, Result
@@ -146,7 +147,7 @@ class _State:
         yield ready
         free = shutil.disk_usage(self.service.options.folder).free
         yield GaugeMetricFamily("dermoscope_disk_free_bytes", "Room where images are kept", free)
-        with contextlib.suppress(SQLAlchemyError), self.service.store.read() as session:
+        with contextlib.suppress(SQLAlchemyError, DermoscopeError), self.service.store.read() as session:
             yield from self._stored(session)
 
     def _stored(self, session: Session) -> Iterator[Metric]:

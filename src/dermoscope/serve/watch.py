@@ -47,13 +47,16 @@ class Counting(Protocol):
         """Count one."""
 
 
-def watch(app: FastAPI, options: Options, counting: Counting | None = None) -> None:
-    """Watch an application from outside of everything that it is made of; its routes must be there."""
+def watch(app: FastAPI, options: Options) -> None:
+    """Watch an application from outside of everything that it is made of; its routes must be there.
+
+    Requests are counted in `app.state.metrics`, once that is there.
+    """
     build = app.build_middleware_stack
     routes = {endpoint: path for (_, path), endpoint, _ in reversed(routes_of(app))}
 
     def built() -> ASGIApp:
-        return Watch(build(), routes, names=options.log_names, counting=counting)
+        return Watch(build(), routes, names=options.log_names)
 
     app.build_middleware_stack = built  # type: ignore[method-assign]
 
@@ -61,15 +64,8 @@ def watch(app: FastAPI, options: Options, counting: Counting | None = None) -> N
 class Watch:
     """ASGI application around another one; `routes` are the patterns by their endpoints."""
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        routes: Mapping[Callable[..., Any], str],
-        *,
-        names: bool = False,
-        counting: Counting | None = None,
-    ) -> None:
-        self.app, self.routes, self.names, self.counting = app, routes, names, counting
+    def __init__(self, app: ASGIApp, routes: Mapping[Callable[..., Any], str], *, names: bool = False) -> None:
+        self.app, self.routes, self.names = app, routes, names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -98,12 +94,13 @@ class Watch:
             REQUEST.reset(token)
 
     def _note(self, scope: Scope, seen: Seen) -> None:
-        if self.counting is not None:
-            self.counting.seen(seen)
+        counting: Counting | None = getattr(scope["app"].state, "metrics", None)
+        if counting is not None:
+            counting.seen(seen)
         if seen.route in _PROBES and seen.status < 400:
             return
         figures = {"status": seen.status, "ms": round(seen.seconds * 1000, 1), "bytes": seen.size}
-        _log.info("request", extra={"told": {**self._told(scope), **figures}})
+        _log.info("answered", extra={"told": {**self._told(scope), **figures}})
 
     def _told(self, scope: Scope) -> dict[str, Any]:
         person = scope.get("state", {}).get("person")
