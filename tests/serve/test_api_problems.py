@@ -147,7 +147,7 @@ def test_a_method_that_is_not_there_names_those_that_are(client: TestClient) -> 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_type_leads_to_what_it_means(client: TestClient) -> None:
     listed = client.get(problems.PLACE).json()["problems"]
-    assert [kind["status"] for kind in listed] == sorted(problems.BY_STATUS)
+    assert [kind["status"] for kind in listed] == sorted(kind.status for kind in problems.KINDS)
     for kind in listed:
         assert client.get(kind["type"]).json() == kind
         assert kind["example"]["status"] == kind["status"]

@@ -1,5 +1,6 @@
 """Writing a file whole or not at all, and holding a folder against other processes."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from dermoscope.core.errors import DermoscopeError, InputError
+from dermoscope.core.errors import DermoscopeError, FullError, InputError
 
 PART = ".part-"
 """What names of files begin with that are not whole yet; after a kill they may be left over."""
@@ -18,7 +19,7 @@ def write_file(path: Path, data: bytes, *, durable: bool = False) -> Path:
     """Write `data` under a temporary name in the same folder, then move it into place; missing folders are made.
 
     With `durable` it returns only once the file is on the disk under its name, so that a power cut leaves it there.
-    Raises InputError, naming the file, where it cannot be written.
+    Raises FullError where there is no room, InputError where it cannot be written for another reason; both name it.
     """
     unfinished = None
     try:
@@ -37,7 +38,8 @@ def write_file(path: Path, data: bytes, *, durable: bool = False) -> Path:
     except OSError as error:
         if unfinished is not None:
             unfinished.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
+        kind = FullError if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else InputError
+        raise kind(f"{path}: cannot be written ({error.strerror or error})") from None
     return path
 
 

@@ -24,9 +24,10 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from dermoscope.core.errors import DermoscopeError, InputError
+from dermoscope.core.errors import DermoscopeError, FullError, InputError
 from dermoscope.data.store import PART, keep_names, write_file
 from dermoscope.data.thumbnails import thumbnail
+from dermoscope.serve.gone import disk_is_full, no_room
 from dermoscope.serve.store import Store
 from dermoscope.serve.tables import Blob, Image, JobItem
 from dermoscope.serve.vault import Vault
@@ -72,7 +73,7 @@ class Blobs:
 
         Until it is used it is safe from `sweep` for as long as that is told to spare what is young; within the
         transaction that uses it, altogether.
-        Raises DermoscopeError where the disk is full or cannot be written.
+        Raises FullError where the disk is full, DermoscopeError where it cannot be written.
         """
         digest = self.digest(data)
         path = self.path(digest)
@@ -82,7 +83,9 @@ class Blobs:
                 keep_names(path.parent)
             else:
                 write_file(path, self.vault.lock(data, digest), durable=True)
-        except (InputError, OSError) as error:
+        except (FullError, InputError, OSError) as error:
+            if isinstance(error, FullError) or disk_is_full(error):
+                raise no_room() from error
             raise DermoscopeError(
                 f"{error}; the service needs room on its disk, and the right to write there"
             ) from None
@@ -113,7 +116,8 @@ class Blobs:
         with contextlib.suppress(DermoscopeError, FileNotFoundError):  # a damaged one is made anew
             return self.vault.open(kept.read_bytes(), called)
         small = thumbnail(self.read(digest), side)
-        write_file(kept, self.vault.lock(small, called), durable=True)
+        with contextlib.suppress(FullError):  # it can be shown all the same
+            write_file(kept, self.vault.lock(small, called), durable=True)
         if not self.path(digest).exists():
             kept.unlink(missing_ok=True)  # its picture was deleted meanwhile, and nothing of it stays
         return small

@@ -13,11 +13,11 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
-from sqlalchemy.exc import TimeoutError as NoConnectionError
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
 from sqlalchemy.orm import Session, sessionmaker
 
-from dermoscope.core.errors import BusyError, InputError, MissingDependencyError
+from dermoscope.core.errors import InputError, MissingDependencyError
+from dermoscope.serve.gone import busy, reached
 from dermoscope.serve.options import NO_DATABASE, Options
 from dermoscope.serve.sealing import Keys
 from dermoscope.serve.trail import with_keys
@@ -28,7 +28,9 @@ _WAIT = 30
 _WRITERS = 0x6465726D
 """The advisory lock of PostgreSQL that a writer holds; nothing else asks for it."""
 _CONNECTIONS = 60
-"""More than the threads that may ask for one: 40 of the web server, and some in the background."""
+"""More than the threads that ask for one at the same time; of PostgreSQL all processes together have `_SHARED`."""
+_SHARED = 80
+"""PostgreSQL takes 100 by default, and others want some."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +44,8 @@ class Store:
     """Held by the writer of this process: waiting for SQLite's own lock is polling, and some would starve."""
 
     @classmethod
-    def open(cls, options: Options) -> "Store":
-        """Connect, and bring the tables to this version.
+    def open(cls, options: Options, *, unfinished: bool = False) -> "Store":
+        """Connect, and bring the tables to this version; `unfinished` opens what is being restored.
 
         Raises InputError where the database cannot be reached, is of a later version, or the folder was begun with
         another key, MissingDependencyError without its driver.
@@ -51,9 +53,9 @@ class Store:
         from dermoscope.serve.migrate import migrate
 
         keys = Keys(options.folder, Vault.of(options))
-        engine = _engine(options)
+        engine = engine_of(options, keys.vault)
         try:
-            migrate(engine)
+            migrate(engine, unfinished=unfinished)
         except DatabaseError as error:
             why = str(error.orig).strip().splitlines()[0]
             shown = engine.url.render_as_string()
@@ -70,21 +72,22 @@ class Store:
     def begin(self) -> Iterator[Session]:
         """A transaction, the only one that writes: committed at the end, rolled back by any exception.
 
-        Raises BusyError where others write for longer than half a minute.
+        Raises BusyError where others write for longer than half a minute, UnavailableError where the database cannot
+        be reached, FullError where its disk is full.
         """
         if not self.turn.acquire(timeout=_WAIT):
-            raise _busy()
+            raise busy()
         try:
-            with self.writers.begin() as session:
-                _hold(session)
+            with reached(), self.writers.begin() as session:
+                session.connection()  # now and not at the first statement: files may be looked at before it
                 yield session
         finally:
             self.turn.release()
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A consistent look that holds nobody up; what is changed in it is forgotten."""
-        with self.readers() as session:
+        """A consistent look that holds nobody up; what is changed in it is forgotten. Raises like `begin`."""
+        with reached(), self.readers() as session:
             yield session
 
     def close(self) -> None:
@@ -92,30 +95,16 @@ class Store:
         self.engine.dispose()
 
 
-def _hold(session: Session) -> None:
-    """Begin now and not at the first statement: files may be looked at before it."""
-    try:
-        session.connection()
-    except NoConnectionError:
-        raise _busy() from None
-    except OperationalError as error:
-        if "locked" in str(error.orig) or getattr(error.orig, "sqlstate", "") == "55P03":  # lock_not_available
-            raise _busy() from None
-        raise
-
-
-def _busy() -> BusyError:
-    return BusyError("the database is busy with what others write; try again in a minute")
-
-
-def _engine(options: Options) -> Engine:
+def engine_of(options: Options, vault: Vault) -> Engine:
+    """Connections to a database, whatever it holds. Raises like `Store.open`."""
+    most = min(_CONNECTIONS, max(10, _SHARED // options.workers))
     given: dict[str, Any] = {
         "pool_size": 10,
-        "max_overflow": _CONNECTIONS - 10,
+        "max_overflow": most - 10,
         "pool_timeout": _WAIT,
         "json_serializer": _as_json,
+        "hide_parameters": True,  # they would stand in the text of an error
     }
-    vault = Vault.of(options)
     try:
         if not options.url.startswith("sqlite"):
             engine = create_engine(options.url, pool_pre_ping=True, connect_args={"connect_timeout": 10}, **given)

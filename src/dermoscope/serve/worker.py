@@ -9,9 +9,8 @@ import threading
 import time
 
 from sqlalchemy import select
-from sqlalchemy.exc import OperationalError
 
-from dermoscope.core.errors import BusyError, DermoscopeError
+from dermoscope.core.errors import BusyError, DermoscopeError, FullError
 from dermoscope.serve.accounts import Person
 from dermoscope.serve.blobs import KEPT
 from dermoscope.serve.cases import NewCase, create, read_uploads, store_images
@@ -56,7 +55,7 @@ class Worker:
                 if not done and time.monotonic() >= sweep_at:
                     sweep_at += KEPT.total_seconds()
                     maintain(self._service)
-            except (BusyError, OperationalError) as error:
+            except (BusyError, FullError) as error:
                 _log.warning("batches wait: %s", error)
                 done = False
             except Exception:  # the thread must outlive what nobody foresaw
@@ -70,7 +69,7 @@ class Worker:
 def work_one(service: Service) -> bool:
     """Work off the item that waits longest; False where none does.
 
-    Raises BusyError, OperationalError where the service or the database can do nothing just now: the item still waits.
+    Raises BusyError, FullError where the service or the database can do nothing just now: the item still waits.
     """
     with service.store.read() as session:
         waiting = select(JobItem, Job.created_by).join(Job)
@@ -82,7 +81,7 @@ def work_one(service: Service) -> bool:
     person = Person(who, "reader")
     try:
         _make_case(service, person, item)
-    except (BusyError, OperationalError):
+    except (BusyError, FullError):
         raise
     except Exception as error:
         foreseen = isinstance(error, DermoscopeError)

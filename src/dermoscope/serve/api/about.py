@@ -179,6 +179,6 @@ def _kind(name: str) -> ProblemKind:
                 title=kind.title,
                 status=kind.status,
                 remedy=kind.remedy,
-                example=Problem(**example(kind.status)),
+                example=Problem(**example(kind)),
             )
     raise NotFoundError(f"there is no problem of that name; there are {', '.join(kind.name for kind in KINDS)}")

@@ -22,11 +22,14 @@ from dermoscope.core.errors import (
     ConflictError,
     DermoscopeError,
     ForbiddenError,
+    FullError,
     InputError,
     MissingDependencyError,
     NotFoundError,
+    UnavailableError,
 )
 from dermoscope.serve.depends import NotEnteredError
+from dermoscope.serve.gone import disk_is_full, no_room
 from dermoscope.serve.logins import WrongError
 from dermoscope.serve.throttle import TooManyError
 
@@ -36,6 +39,8 @@ ROOTS = ("/health", "/ready", "/metrics", "/model-info", "/openapi.json")
 """Addresses outside `/api/` that machines read, too."""
 RETRY_AFTER = 30
 """Seconds after which a busy service may be asked again."""
+BACK_AFTER = 5
+"""The same where the database is away: it may be back in a moment, and asking costs little."""
 
 Elsewhere = Callable[[Request, Exception], Response]
 
@@ -65,8 +70,11 @@ KINDS = (
     Kind(500, "failed", "The service failed", "Tell whoever runs it; the service's log holds the reason."),
     Kind(501, "not-installed", "A part of the service is not installed", "Tell whoever runs it what the detail says."),
     Kind(503, "busy", "The service has too much to do just now", "Ask again after the seconds in Retry-After."),
+    Kind(503, "unavailable", "The database cannot be used just now", "Ask again after the seconds in Retry-After."),
+    Kind(507, "no-room", "There is no room left to store anything", "Tell whoever runs the service; then ask again."),
 )
-BY_STATUS: Mapping[int, Kind] = {kind.status: kind for kind in KINDS}
+BY_STATUS: Mapping[int, Kind] = {kind.status: kind for kind in reversed(KINDS)}
+_BY_NAME: Mapping[str, Kind] = {kind.name: kind for kind in KINDS}
 _STATUS: tuple[tuple[type[DermoscopeError], int], ...] = (
     (NotEnteredError, 401),
     (WrongError, 422),
@@ -75,6 +83,7 @@ _STATUS: tuple[tuple[type[DermoscopeError], int], ...] = (
     (ConflictError, 409),
     (TooManyError, 429),
     (BusyError, 503),
+    (FullError, 507),
     (MissingDependencyError, 501),
     (InputError, 422),
 )
@@ -125,10 +134,16 @@ def status_of(error: DermoscopeError) -> int:
 
 
 def answer(
-    request: Request, status: int, detail: str, faults: list[Fault] | None = None, after: int | None = None
+    request: Request,
+    status: int | Kind,
+    detail: str,
+    faults: list[Fault] | None = None,
+    after: int | None = None,
 ) -> Response:
-    """A problem as a response; `after` are the seconds until the same may be asked again, where they are known."""
-    kind = BY_STATUS.get(status) or Kind(status, "malformed", HTTPStatus(status).phrase, "")
+    """A problem as a response, of a kind or the first of a status; `after` seconds the same may be asked again."""
+    kind = status if isinstance(status, Kind) else BY_STATUS.get(status)
+    status = kind.status if kind else int(status)  # type: ignore[arg-type]
+    kind = kind or Kind(status, "malformed", HTTPStatus(status).phrase, "")
     problem = Problem(
         type=f"{PLACE}/{kind.name}",
         title=kind.title,
@@ -143,6 +158,12 @@ def answer(
     return JSONResponse(problem.model_dump(), status, headers, MEDIA)
 
 
+def again_after(error: Exception) -> int | None:
+    """Seconds after which the same may be asked again, where an error says so; a database is back within moments."""
+    found: int | None = getattr(error, "again_after", None)
+    return found or (BACK_AFTER if isinstance(error, UnavailableError) else None)
+
+
 def clean(text: str) -> str:
     """The text without what UTF-8 cannot hold: lone surrogates arrive in hostile JSON."""
     return text.encode("utf-8", "replace").decode()
@@ -152,19 +173,30 @@ def install(app: FastAPI, elsewhere: Elsewhere) -> None:
     """Let the API answer with problems; errors at other addresses go to `elsewhere`, which makes pages of them."""
 
     def told(request: Request, error: Exception) -> Response:
-        if isinstance(error, DermoscopeError) and status_of(error) == 500:  # any other is logged by `Watch`
-            logging.getLogger(__name__).error("refused by a fault of the service", exc_info=error)
-        return problem_of(request, error) if is_machine(request.url.path) else elsewhere(request, error)
+        response = problem_of(request, error) if is_machine(request.url.path) else elsewhere(request, error)
+        if isinstance(error, DermoscopeError | OSError) and response.status_code in (500, 501, 507):
+            # what was not foreseen is logged by `Watch`
+            logging.getLogger(__name__).error("the service is at fault", exc_info=error)
+        return response
+
+    def of_system(request: Request, error: Exception) -> Response:
+        if not disk_is_full(error):
+            raise error
+        return told(request, error)
 
     for kind in (DermoscopeError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, told)
+    app.add_exception_handler(OSError, of_system)
 
 
 def problem_of(request: Request, error: Exception) -> Response:
     """Any exception as a problem; one that nobody meant to raise is told without its text."""
+    if disk_is_full(error):
+        error = no_room()
     if isinstance(error, DermoscopeError):
         faults = error.faults if isinstance(error, RefusedError) else None
-        return answer(request, status_of(error), str(error), faults, getattr(error, "again_after", None))
+        kind = _BY_NAME["unavailable"] if isinstance(error, UnavailableError) else status_of(error)
+        return answer(request, kind, str(error), faults, again_after(error))
     if isinstance(error, RequestValidationError):
         found = [_fault(e) for e in error.errors()]
         return answer(request, 422, "; ".join(f"{f.where}: {f.what}" for f in found[:5]), found)
@@ -216,19 +248,20 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def example(status: int) -> dict[str, Any]:
-    """A problem of this status, as it may look."""
-    kind = BY_STATUS[status]
+def example(status: int | Kind) -> dict[str, Any]:
+    """A problem of this kind, or of the first of this status, as it may look."""
+    kind = status if isinstance(status, Kind) else BY_STATUS[status]
     return {
         "type": f"{PLACE}/{kind.name}",
         "title": kind.title,
-        "status": status,
-        "detail": _EXAMPLES[status],
+        "status": kind.status,
+        "detail": _AWAY if kind.name == "unavailable" else _EXAMPLES[kind.status],
         "instance": "/api/v1/cases/12",
         "errors": [],
     }
 
 
+_AWAY = "the database cannot be used just now, and nothing was stored by this request"
 _EXAMPLES: Mapping[int, str] = {
     400: "There was an error parsing the body",
     401: "who is asking is not known; enter first, or send a key as `Authorization: Bearer KEY`",
@@ -241,5 +274,6 @@ _EXAMPLES: Mapping[int, str] = {
     429: "too many keys were wrong; try again in 40 s",
     500: "the service failed; nothing was stored by this request",
     501: "weasyprint is not installed, and a PDF needs it: pip install 'dermoscope[serve]'",
-    503: "400 images wait already; try again in a minute",
+    503: "400 images wait already; try again in 41 s",
+    507: "there is no room left on the disk of the service, so nothing was stored; whoever runs it has to make some",
 }

@@ -7,12 +7,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from dermoscope.core.errors import DermoscopeError
-from dermoscope.serve.api.problems import RETRY_AFTER, status_of
+from dermoscope.core.errors import DermoscopeError, UnavailableError
+from dermoscope.serve.api.problems import RETRY_AFTER, again_after, status_of
 from dermoscope.serve.depends import NotEnteredError, maybe_person
+from dermoscope.serve.gone import disk_is_full, no_room
 from dermoscope.serve.pages.common import back, inside, page
 
-TOLD = (400, 403, 404, 409, 413, 422, 500, 503)
+TOLD = (400, 403, 404, 409, 413, 422, 429, 500, 503, 507)
 """Statuses that the catalogue has words for; any other is told as 400 or 500."""
 
 
@@ -20,15 +21,19 @@ def error_page(request: Request, error: Exception) -> Response:
     """A readable page of an error, with the right status; whoever has not entered is led to where one enters."""
     if isinstance(error, NotEnteredError) or getattr(error, "status_code", 0) == 401:
         return _to_enter(request)
+    if disk_is_full(error):
+        error = no_room()
     status, said = _told(error)
-    words = status if status in TOLD else 400 if status < 500 else 500
+    words: int | str = status if status in TOLD else 400 if status < 500 else 500
+    if isinstance(error, UnavailableError):
+        words = "gone"
     try:
         person = maybe_person(request)
     except (DermoscopeError, AttributeError):
         person = None
     headers = dict(getattr(error, "headers", None) or {})
     if status in (429, 503):
-        headers["Retry-After"] = str(getattr(error, "again_after", None) or RETRY_AFTER)
+        headers["Retry-After"] = str(again_after(error) or RETRY_AFTER)
     name = "error_part.html.j2" if request.headers.get("hx-request") else "error.html.j2"
     answer = page(request, name, person, None, status, code=words, said=said, again=_again(request))
     answer.headers.update(headers)
