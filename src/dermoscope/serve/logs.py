@@ -64,7 +64,7 @@ def places(error: BaseException) -> list[str]:
         cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         if cause is None:
             break
-        found.insert(0, f"after {described(error)}")
+        found.insert(0, f"after {described(cause)}")
         error = cause
     return found
 
