@@ -66,7 +66,8 @@ def serve(
     from dermoscope.serve.configure import configure
     from dermoscope.serve.settings import Settings
 
-    flags = {name: said[name] for name in Settings.model_fields if said.get(name) not in (None, False)}
+    given = {name: said.get(name) for name in Settings.model_fields}
+    flags = {name: value for name, value in given.items() if value is not None and value is not False}  # 0 is a value
     configured = configure(flags, config)
     if show_settings:
         _show(configured, as_json)
