@@ -4,11 +4,14 @@ from fastapi import APIRouter
 
 from dermoscope.serve.pages import (
     about,
+    account,
     batches,
     case,
+    delete,
     enter,
     facts,
     history,
+    link,
     media,
     model,
     new,
@@ -17,6 +20,7 @@ from dermoscope.serve.pages import (
     samples,
     settings,
     silent,
+    users,
     whatif,
     worklist,
 )
@@ -25,7 +29,7 @@ from dermoscope.serve.pages.errors import error_page
 __all__ = ["error_page", "router"]
 
 router = APIRouter()
-for _screen in (worklist, new, case, facts, whatif, paper, media, samples, batches):
+for _screen in (worklist, new, case, facts, delete, whatif, paper, media, samples, batches):
     router.include_router(_screen.router)
-for _screen in (settings, silent, history, model, about, enter, preferences):
+for _screen in (settings, silent, history, model, about, enter, link, account, users, preferences):
     router.include_router(_screen.router)

@@ -1,8 +1,8 @@
 """How a page is drawn: template, texts in the reader's language, who reads, and what the site says of itself.
 
-Templates find `t` (texts), `language`, `languages`, `theme`, `person` and `site` (either may be None), `status`,
-`notice`, `path` and `address` (with its question). A text that is missing or a name that is not given is an error,
-never an empty space.
+Templates find `t` (texts), `language`, `languages`, `theme`, `person` and `site` (either may be None), `login` (whether
+there are accounts), `status`, `notice`, `path` and `address` (with its question). A text that is missing or a name that
+is not given is an error, never an empty space.
 """
 
 from functools import cache
@@ -42,6 +42,7 @@ def page(
             theme=theme if theme in THEMES else "auto",
             person=person,
             site=site,
+            login=_has_accounts(request),
             status=status,
             notice=notice(site, t),
             path=request.url.path,
@@ -50,6 +51,12 @@ def page(
         )
     )
     return HTMLResponse(text, status, VERSION_HEADERS)
+
+
+def _has_accounts(request: Request) -> bool:
+    """Whether people enter by accounts; also where the service is not open yet, or no longer."""
+    service = getattr(request.app.state, "service", None)
+    return service is None or not service.options.no_login
 
 
 def back(request: Request) -> str:

@@ -1,16 +1,17 @@
 """Who is reading: name and password; with `--no-login` a code name is enough."""
 
 from typing import Annotated
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from dermoscope.core.errors import InputError
 from dermoscope.serve import logins
-from dermoscope.serve.accounts import checked_name
+from dermoscope.serve.accounts import active_admins, checked_name
 from dermoscope.serve.depends import Serving, maybe_person
 from dermoscope.serve.desk import Service
+from dermoscope.serve.pages.agents import browser_of
 from dermoscope.serve.pages.common import inside, page
 from dermoscope.serve.passwords import LONGEST
 from dermoscope.serve.site import read_site
@@ -18,6 +19,8 @@ from dermoscope.serve.throttle import TooManyError, address_of
 
 router = APIRouter(include_in_schema=False)
 _YEAR = 365 * 24 * 3600
+MOST = 4 * LONGEST
+"""Characters of a password that are read at most: several of them may be one letter."""
 
 
 @router.get("/enter")
@@ -31,7 +34,7 @@ def entered(
     request: Request,
     service: Serving,
     name: Annotated[str, Form(max_length=1000)] = "",
-    password: Annotated[str, Form(max_length=2 * LONGEST)] = "",
+    password: Annotated[str, Form(max_length=MOST)] = "",
     back: Annotated[str, Form()] = "/",
 ) -> Response:
     """Let in and lead back, or say what was wrong."""
@@ -43,10 +46,11 @@ def entered(
         except InputError:
             return _form(request, service, given, wrong="name")
         return answer
+    if not service.options.local_users:
+        return _form(request, service, given)
     try:
-        made = logins.enter(
-            service.store, name, password, address=address_of(request), browser=request.headers.get("user-agent", "")
-        )
+        address, browser = address_of(request), browser_of(request.headers.get("user-agent", ""))
+        made = logins.enter(service.store, name, password, address=address, browser=browser)
     except logins.WrongError:
         return _form(request, service, given, wrong="login")
     except TooManyError as error:
@@ -76,23 +80,25 @@ def _end_this(request: Request, service: Service) -> None:
                 logins.end_login(session, held.user_id, held.id, held.user.name)
 
 
-def _form(
-    request: Request, service: Service, given: dict[str, str], wrong: str = "", seconds: int = 0
-) -> HTMLResponse:
-    known = maybe_person(request)
+def _form(request: Request, service: Service, given: dict[str, str], wrong: str = "", seconds: int = 0) -> HTMLResponse:
+    known, options = maybe_person(request), service.options
     with service.store.read() as session:
-        site = read_site(session)
+        site, nobody_yet = read_site(session), not options.no_login and active_admins(session) == 0
     answer = page(
         request,
         "enter.html.j2",
         None,
         site,
         429 if seconds else 422 if wrong else 200,
-        given={"name": known.name if known else "", **given},
+        given={"name": known.name if known and options.no_login else "", **given},
         wrong=wrong,
         seconds=seconds,
-        here=service.options.no_login,
+        here=options.no_login,
         known=known,
+        nobody_yet=nobody_yet,
+        local=options.local_users,
+        provider=urlsplit(options.oidc_issuer).hostname or "",
+        most=MOST,
     )
     if seconds:
         answer.headers["Retry-After"] = str(seconds)

@@ -102,6 +102,6 @@ def _shown(
             sites=SITES,
             longest=LONGEST_NOTICE,
             defaults={language: Texts.load(language)("site.notice") for language in LANGUAGES},
-            floor=service.engine.predictor.bundle.decision.floor,
+            floor=desk.bundle.decision.floor,
             changes=history(desk),
         )

@@ -1,6 +1,6 @@
 """The first page: what there is to do, the oldest first."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Annotated
 from urllib.parse import quote, urlencode
 
@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 
 from dermoscope.serve.cases import BODY_SITES, OTHER
 from dermoscope.serve.depends import Asking, Serving
+from dermoscope.serve.desk import LARGEST
 from dermoscope.serve.pages.common import page
 from dermoscope.serve.readings import DECISIONS
 from dermoscope.serve.worklist import TABS, Filter, listed
@@ -33,6 +34,22 @@ def query_of(wanted: Filter, page: int = 1) -> str:
 Wanted = Annotated[Filter, Depends(filter_of)]
 
 
+@dataclass(frozen=True)
+class Deletion:
+    """What was just deleted: a `case` or a `patient`, how many cases went, and whether free pages are still to do."""
+
+    of: str
+    cases: int
+    later: bool
+
+
+def deletion_of(
+    deleted: str = "", gone: Annotated[int, Query(ge=0, le=LARGEST)] = 0, later: str = ""
+) -> Deletion | None:
+    """What a deletion led here with."""
+    return Deletion(deleted, gone, bool(later)) if deleted in ("case", "patient") else None
+
+
 @router.get("/")
 def worklist(
     request: Request,
@@ -40,11 +57,12 @@ def worklist(
     person: Asking,
     wanted: Wanted,
     number: Annotated[int, Query(alias="page", ge=1, le=1_000_000)] = 1,
+    deletion: Annotated[Deletion | None, Depends(deletion_of)] = None,
 ) -> HTMLResponse:
-    """Cases by what they wait for, found by filters."""
+    """Cases by what they wait for, found by filters; and what was just deleted."""
     with service.looking(person) as desk:
         listing = listed(desk, wanted, number)
-        codes = service.engine.predictor.taxonomy.codes
+        codes = desk.bundle.taxonomy.codes
         return page(
             request,
             "worklist.html.j2",
@@ -58,4 +76,5 @@ def worklist(
             turned={n: query_of(wanted, n) for n in (listing.page - 1, listing.page + 1) if 1 <= n <= listing.pages},
             choices={"body_site": BODY_SITES, "answer": DECISIONS, "diagnosis": (*codes, OTHER)},
             chosen=vars(wanted),
+            deletion=deletion,
         )
