@@ -20,6 +20,7 @@ from dermoscope.cli import (
     silent,
     study,
     submit,
+    trail,
     train,
 )
 
@@ -39,6 +40,7 @@ app.command("classify")(classify.classify)
 app.command("serve")(serve.serve)
 app.command("silent-report")(silent.silent_report)
 app.command("retention")(retention.retention)
+app.add_typer(trail.app, name="audit")
 app.command("evaluate")(evaluate.evaluate)
 app.command("submit")(submit.submit)
 app.command("demo")(demo.demo)
