@@ -54,3 +54,12 @@ def test_fields_that_are_held_in_memory_are_few_and_short(client: TestClient) ->
     assert sent(client, many + b"--X--\r\n") == (413, "Too many fields. Maximum number of fields is 200.")
     many = (PART + b"\r\n") * (FORM_LIMITS["max_files"] + 1)
     assert sent(client, many + b"--X--\r\n") == (413, "Too many files. Maximum number of files is 200.")
+
+
+@pytest.mark.parametrize("boundary", ["", "; boundary=", "; boundary=" + "b" * 71])
+def test_a_boundary_that_is_none_is_refused(client: TestClient, boundary: str) -> None:
+    said = client.post(
+        "/api/v1/classify", content=b"--\r\n", headers={"Content-Type": "multipart/form-data" + boundary}
+    )
+    assert said.status_code == 400
+    assert said.json()["detail"] == "the form names no boundary of 1 to 70 signs; let a library write it"

@@ -30,6 +30,8 @@ class FormLimits(TypedDict):
     max_part_size: int
 
 
+_LONGEST = 70
+"""Signs of a boundary at most."""
 FORM_LIMITS: Final[FormLimits] = {
     "max_files": 2 * MOST_FILES,
     "max_fields": 2 * MOST_FILES,
@@ -81,11 +83,17 @@ class Ending:
 
     def __init__(self, content_type: bytes) -> None:
         boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
+        self._told = 1 <= len(boundary) <= _LONGEST
         self._wanted = b"\r\n--" + boundary + b"--"
-        self._last, self._found = b"\r\n", not boundary  # which the parser refuses by itself
+        self._last, self._found = b"\r\n", False
 
     def follow(self, message: Message) -> None:
-        """Take the next part of the body. Raises HTTPException 400 where it is the last, and the form has not ended."""
+        """Take the next part of the body.
+
+        Raises HTTPException 400 where it is the last and the form has not ended, and for a boundary that is none.
+        """
+        if not self._told:
+            raise HTTPException(400, f"the form names no boundary of 1 to {_LONGEST} signs; let a library write it")
         if self._found:
             return
         seen = self._last + message.get("body", b"")
