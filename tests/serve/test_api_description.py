@@ -74,7 +74,7 @@ def test_a_route_shows_what_it_takes_and_gives(method: str, path: str, operation
 def test_a_route_tells_its_problems(method: str, path: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     if path.startswith("/api/v1"):
-        assert {"400", "401", "403", "422", "503"} <= set(responses), (method, path)
+        assert {"400", "401", "403", "422", "429", "503"} <= set(responses), (method, path)
     if "{" in path:
         assert "404" in responses
     if "multipart/form-data" in operation.get("requestBody", {"content": {}})["content"]:
@@ -93,7 +93,7 @@ def test_names_of_operations_are_unique() -> None:
     assert len(names) == len(set(names))
 
 
-def test_a_code_is_asked_for_where_there_is_a_login() -> None:
+def test_a_key_is_asked_for_where_there_is_a_login() -> None:
     asked = {path for _, path, operation in operations() if "security" in operation}
     assert asked == {path for path in DOCUMENT["paths"] if path.startswith("/api/v1")}
     assert not any("security" in operation for _, _, operation in operations(described(login=False)))

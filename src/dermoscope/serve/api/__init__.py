@@ -1,4 +1,4 @@
-"""The service for programs: `/api/v1`, and what machines ask without a code.
+"""The service for programs: `/api/v1`, and what machines ask without a key.
 
 frame        who asks, documented problems          classify    images in, answers out
 problems     RFC 9457, for every error              cases       lesions and histology
@@ -7,17 +7,30 @@ schemas      what is taken and given                readings    locked, revised;
 files        multipart                              jobs        batches
 idempotency  a request that is sent twice           settings    of the site
 describe     /openapi.json                          exports     CSV, JSON, PDF
-                                                    deletion    of cases and patients
-                                                    about       health, model, kinds of problems
+users        the own account, and everybody's       deletion    of cases and patients
+keys         by which programs act as a user        about       health, model, kinds of problems
                                                     metrics     figures for Prometheus
 """
 
 from fastapi import APIRouter
 
-from dermoscope.serve.api import about, cases, classify, deletion, exports, images, jobs, metrics, readings, settings
+from dermoscope.serve.api import (
+    about,
+    cases,
+    classify,
+    deletion,
+    exports,
+    images,
+    jobs,
+    keys,
+    metrics,
+    readings,
+    settings,
+    users,
+)
 
 PREFIX = "/api/v1"
-_PARTS = (classify, cases, images, readings, jobs, settings, exports, deletion, about)
+_PARTS = (classify, cases, images, readings, jobs, settings, exports, users, keys, deletion, about)
 TAGS = [part.tag for part in _PARTS]
 
 root = about.root
