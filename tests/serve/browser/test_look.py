@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from looks import overflow, small, violations
 from playwright.sync_api import expect
 
 from dermoscope.serve import cases, jobs
@@ -17,19 +18,6 @@ if TYPE_CHECKING:
 
 ANNA = Person("anna", "admin")
 WIDTHS = (360, 390, 768, 1440, 1920)
-OVERFLOW = """() => {
-  const most = document.documentElement.clientWidth;
-  if (document.documentElement.scrollWidth <= most) return [];
-  return [...document.querySelectorAll("body *")].filter((one) => one.getBoundingClientRect().right > most + 1)
-    .slice(0, 5).map((one) => `${one.tagName}.${one.className}: ${Math.round(one.getBoundingClientRect().right)}`);
-}"""
-SMALL = """() => [...document.querySelectorAll("a, button, input, select, summary, textarea")].filter((one) => {
-  if (one.closest("p, li, td, dd, .notice-line") && one.tagName === "A" && !one.matches(".button")) return false;
-  const pressed = one.matches("input[type=radio], input[type=checkbox], input.hidden") ? one.closest("label") : one;
-  if (!pressed || !one.checkVisibility() || one.matches(".skip, .stretched, [tabindex='-1']")) return false;
-  const { width, height } = pressed.getBoundingClientRect();
-  return width > 1 && (width < 24 || height < 24);
-}).map((one) => one.outerHTML.slice(0, 90))"""
 FOCUSED = """() => {
   const one = document.activeElement;
   if (!one || one === document.body) return null;
@@ -102,20 +90,6 @@ NAMES = (
 )
 
 
-def violations(page: "Page") -> list[str]:
-    """Serious and critical ones of axe, each with where it is."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    options = {"resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
-    found = Axe().run(page, options=options).response["violations"]
-    return [
-        f"{one['id']}: {node['html'][:120]} {node.get('failureSummary', '')[:200]}"
-        for one in found
-        if one["impact"] in ("serious", "critical")
-        for node in one["nodes"]
-    ]
-
-
 @pytest.mark.parametrize(("locale", "theme"), [("en-GB", "light"), ("de-DE", "dark")])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_page_fits_every_width_and_is_for_everybody(
@@ -127,15 +101,15 @@ def test_a_page_fits_every_width_and_is_for_everybody(
     shoot(page, f"{locale[:2]}-{theme}-{name}")
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900 if width > 800 else 760})
-        assert page.evaluate(OVERFLOW) == [], f"wider than {width} px"
+        assert overflow(page) == [], f"wider than {width} px"
         if width == 390:
             shoot(page, f"{locale[:2]}-{theme}-{name}-390", whole=True)
-            assert page.evaluate(SMALL) == []
+            assert small(page) == []
     page.evaluate(UNFOLD)
     assert violations(page) == []
     if theme == "dark":
         page.set_viewport_size({"width": 390, "height": 760})
-        assert page.evaluate(OVERFLOW) == [], "unfolded"
+        assert overflow(page) == [], "unfolded"
         assert violations(page) == []
 
 
