@@ -150,14 +150,14 @@ def test_a_batch_can_be_stopped(service: Service, drawn: list[bytes]) -> None:
 @on_sqlite
 def test_an_item_that_is_stopped_while_it_is_read_leaves_no_case(service: Service, drawn: list[bytes]) -> None:
     made = jobs.create(service, READER, [Given(drawn[0])])
-    predict = service.engine.predict
+    each = service.engine.each
 
-    def slow(*given: object) -> object:
+    def slow(*given: object, **how: object) -> object:
         with service.desk(READER) as desk:
             jobs.cancel(desk, made)
-        return predict(*given)  # type: ignore[arg-type]
+        return each(*given, **how)  # type: ignore[arg-type]
 
-    service.engine.predict = slow  # type: ignore[method-assign, assignment]
+    service.engine.each = slow  # type: ignore[method-assign, assignment]
     assert work_one(service)
     assert (count(service, Case), progress(service, made).done) == (0, 0)
     assert not work_one(service)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
@@ -14,6 +14,7 @@ from dermoscope.serve.accounts import Person
 from dermoscope.serve.blobs import Blobs
 from dermoscope.serve.engine import Engine
 from dermoscope.serve.options import Options
+from dermoscope.serve.processes import new_name
 from dermoscope.serve.site import Site, read_site
 from dermoscope.serve.store import Store
 from dermoscope.serve.tables import Table
@@ -25,13 +26,18 @@ Row = TypeVar("Row", bound=Table)
 
 @dataclass(frozen=True, eq=False)
 class Service:
-    """What lives as long as the process does; `key` signs cookies."""
+    """What lives as long as the process does; `key` signs cookies.
+
+    `name` is the process, as it stands at what it works on; `working` holds the items of batches that it has in hand.
+    """
 
     options: Options
     store: Store
     blobs: Blobs
     engine: Engine
     key: bytes
+    name: str = field(default_factory=new_name)
+    working: set[int] = field(default_factory=set)
 
     @contextmanager
     def desk(self, person: Person) -> Iterator["Desk"]:

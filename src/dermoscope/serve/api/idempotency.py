@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 from dermoscope.core.errors import ConflictError, InputError
 from dermoscope.serve.depends import Asking, Serving
 from dermoscope.serve.desk import Desk
+from dermoscope.serve.processes import living
 from dermoscope.serve.tables import Answered, now
 
 Key = Annotated[
@@ -84,7 +85,7 @@ def at_a_desk(post: Post, sent: Sequence[object], work: Callable[[Desk], BaseMod
         with post.service.desk(post.person) as desk:
             found = _known(desk.session, post)
             if found is not None:
-                return _again(found, digest)
+                return _again(desk.session, post, found, digest)
             body = work(desk).model_dump(mode="json")
             if post.key is not None:
                 _note(desk.session, post, digest, CREATED, body)
@@ -93,7 +94,7 @@ def at_a_desk(post: Post, sent: Sequence[object], work: Callable[[Desk], BaseMod
             found = _known(desk.session, post)
             if found is None:
                 raise ConflictError("the same was stored at the same moment by another request; ask for it") from None
-            return _again(found, digest)
+            return _again(desk.session, post, found, digest)
     return JSONResponse(body, CREATED)
 
 
@@ -110,8 +111,8 @@ def by_itself(post: Post, sent: Callable[[], Sequence[object]], work: Callable[[
         with post.service.desk(post.person) as desk:
             found = _known(desk.session, post)
             if found is not None:
-                return _again(found, digest)
-            row = _note(desk.session, post, digest, UNDER_WAY, {})
+                return _again(desk.session, post, found, digest)
+            row = _note(desk.session, post, digest, UNDER_WAY, {}, post.service.name)
     except IntegrityError:
         raise _still_under_way() from None
     with _under_way(row):
@@ -120,7 +121,7 @@ def by_itself(post: Post, sent: Callable[[], Sequence[object]], work: Callable[[
         # where this fails the work is done all the same: the key stays taken, so that it is not done again
         with post.service.desk(post.person) as desk:
             held = desk.session.get_one(Answered, row)
-            held.status, held.body = CREATED, body
+            held.status, held.body, held.holder = CREATED, body, None
     return JSONResponse(body, CREATED)
 
 
@@ -153,13 +154,11 @@ def _known(session: Session, post: Post) -> Answered | None:
     return session.scalar(select(Answered).where(*same))
 
 
-def _again(found: Answered, digest: str) -> Response:
+def _again(session: Session, post: Post, found: Answered, digest: str) -> Response:
     if found.digest != digest:
         raise InputError("this Idempotency-Key was used here with other content; take another key for another request")
     if found.status == UNDER_WAY:
-        with _own:
-            running = found.id in _running
-        if running:
+        if _is_running(session, post.service.name, found):
             raise _still_under_way()
         raise ConflictError(
             "the first request with this Idempotency-Key was cut off before it was answered; look at what is stored, "
@@ -168,14 +167,25 @@ def _again(found: Answered, digest: str) -> Response:
     return JSONResponse(found.body, found.status, {"Idempotency-Replayed": "true"})
 
 
+def _is_running(session: Session, own: str, found: Answered) -> bool:
+    """Whether the request is being worked on: in this process it is known, of another it is so while that lives."""
+    if found.holder == own:
+        with _own:
+            return found.id in _running
+    return found.holder is not None and found.holder in living(session, own)
+
+
 def _still_under_way() -> ConflictError:
     return ConflictError("the first request with this Idempotency-Key is still under way; ask again a little later")
 
 
-def _note(session: Session, post: Post, digest: str, status: int, body: dict[str, Any]) -> int:
+def _note(
+    session: Session, post: Post, digest: str, status: int, body: dict[str, Any], holder: str | None = None
+) -> int:
     """Note an answer under its key, forget very old ones, and return the row's number."""
     session.execute(delete(Answered).where(Answered.made_at < now() - KEPT))
     row = Answered(key=post.key, place=post.place(), who=post.person.name, digest=digest, status=status, body=body)
+    row.holder = holder
     session.add(row)
     session.flush()
     return row.id
