@@ -18,7 +18,7 @@ from dermoscope.serve.blobs import Blobs
 from dermoscope.serve.depends import authorised
 from dermoscope.serve.desk import Service
 from dermoscope.serve.engine import Engine
-from dermoscope.serve.guard import Guard
+from dermoscope.serve.guard import stand_before
 from dermoscope.serve.limits import FORM_LIMITS, BodyLimit
 from dermoscope.serve.metrics import Metrics
 from dermoscope.serve.options import Options
@@ -93,7 +93,7 @@ def create_app(options: Options, service: Service | None = None) -> FastAPI:
     problems.install(app, pages.error_page)
     describe(app, login=not options.no_login)
     app.add_middleware(BodyLimit)
-    app.add_middleware(Guard, hosts=_names(options))
+    stand_before(app, _names(options))
     watch(app, options)
     return app
 

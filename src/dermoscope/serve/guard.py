@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
+from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request, cookie_parser
 from starlette.responses import PlainTextResponse, Response
@@ -43,8 +44,19 @@ HEADERS = {
 }
 
 
+def stand_before(app: FastAPI, hosts: Collection[str] = ()) -> None:
+    """Let every request of an application pass a guard, and every answer: that to a failure is made outside of what
+    `add_middleware` adds."""
+    build = app.build_middleware_stack
+
+    def built() -> ASGIApp:
+        return Guard(build(), hosts)
+
+    app.build_middleware_stack = built  # type: ignore[method-assign]
+
+
 class Guard:
-    """ASGI middleware. `hosts` are the names under which the service may be called; none: any.
+    """ASGI application around another one. `hosts` are the names under which the service may be called; none: any.
 
     A page of another origin cannot make a browser change anything here. Browsers say where a request comes from
     (`Sec-Fetch-Site`, `Origin`); what says neither and has the cookie of a login must have the header
@@ -68,6 +80,8 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
+                if not scope["path"].startswith("/static/"):
+                    headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
         answer = self.app if refusal is None else _refused(Request(scope), refusal, status)
