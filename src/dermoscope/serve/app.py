@@ -21,6 +21,7 @@ from dermoscope.serve.engine import Engine
 from dermoscope.serve.guard import stand_before
 from dermoscope.serve.limits import FORM_LIMITS, BodyLimit
 from dermoscope.serve.metrics import Metrics
+from dermoscope.serve.oidc import Provider
 from dermoscope.serve.options import Options
 from dermoscope.serve.site import first_start
 from dermoscope.serve.store import Store
@@ -90,6 +91,7 @@ def create_app(options: Options, service: Service | None = None) -> FastAPI:
     app.include_router(pages.router)
     app.mount("/static", StaticFiles(packages=[("dermoscope.serve", "static")]), name="static")
     app.state.rules, app.state.allowance = rules.matched(app), Allowance()
+    app.state.provider = Provider.of(options)
     problems.install(app, pages.error_page)
     describe(app, login=not options.no_login)
     app.add_middleware(BodyLimit)

@@ -222,11 +222,17 @@ class Provider:
             async with asyncio.timeout(_WHOLE), self._places:
                 yield
         except (httpx2.HTTPError, TimeoutError, OSError) as error:
-            raise NotLetInError("down", f"the provider does not answer: {type(error).__name__} {error}") from None
-        except (OAuthError, JoseError) as error:
-            raise NotLetInError("refused", f"what the provider answered is not good: {error}") from None
+            raise NotLetInError("down", f"the provider does not answer ({type(error).__name__})") from None
+        except (OAuthError, JoseError) as error:  # by its code: descriptions may be of a person
+            raise NotLetInError("refused", f"what the provider answered is not good ({_code(error)})") from None
         except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
-            raise NotLetInError("setup", f"what the provider answered is not understood: {error!r}") from None
+            raise NotLetInError("setup", f"what the provider answered is not understood ({_code(error)})") from None
+
+
+def _code(error: Exception) -> str:
+    """What an error is called, with the claim that it speaks of."""
+    parts = (getattr(error, "error", "") or type(error).__name__, getattr(error, "claim", ""))
+    return " ".join(str(part)[:80] for part in parts if part)
 
 
 def _safe(address: str) -> bool:

@@ -113,6 +113,8 @@ RULES: Mapping[Place, Rule] = {
     ("GET", "/enter"): ANYONE,
     ("POST", "/enter"): ANYONE,
     ("POST", "/leave"): ANYONE,
+    ("GET", "/enter/oidc"): ANYONE,
+    ("GET", "/enter/oidc/back"): ANYONE,
     ("POST", "/preferences"): ANYONE,
     ("GET", "/link/{token}"): ANYONE,
     ("POST", "/link/{token}"): ANYONE,

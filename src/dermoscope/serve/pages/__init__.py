@@ -15,6 +15,7 @@ from dermoscope.serve.pages import (
     media,
     model,
     new,
+    oidc,
     paper,
     preferences,
     samples,
@@ -31,5 +32,5 @@ __all__ = ["error_page", "router"]
 router = APIRouter()
 for _screen in (worklist, new, case, facts, delete, whatif, paper, media, samples, batches):
     router.include_router(_screen.router)
-for _screen in (settings, silent, history, model, about, enter, link, account, users, preferences):
+for _screen in (settings, silent, history, model, about, enter, oidc, link, account, users, preferences):
     router.include_router(_screen.router)
