@@ -21,6 +21,7 @@ from dermoscope.serve.migrate import SCRIPTS, migrate
 from dermoscope.serve.options import Options
 from dermoscope.serve.store import Store
 from dermoscope.serve.tables import Blob, Case, Event, Image, Patient, Table
+from dermoscope.serve.vault import Vault
 
 FURTHER = '''"""A further step, as a later version might have it."""
 import time
@@ -52,7 +53,7 @@ def tables_made() -> bool:
 @pytest.fixture
 def engine(options: Options) -> Iterator[Engine]:
     """A database without tables."""
-    made = module._engine(options)
+    made = module.engine_of(options, Vault())
     yield made
     made.dispose()
 
@@ -210,8 +211,10 @@ from pathlib import Path
 from dermoscope.serve import store
 from dermoscope.serve.migrate import migrate
 from dermoscope.serve.options import Options
+from dermoscope.serve.vault import Vault
 
-migrate(store._engine(Options(folder=Path(sys.argv[1]), database=sys.argv[2])), Path(sys.argv[3]))
+options = Options(folder=Path(sys.argv[1]), database=sys.argv[2])
+migrate(store.engine_of(options, Vault()), Path(sys.argv[3]))
 """
 
 

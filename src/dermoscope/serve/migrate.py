@@ -18,12 +18,15 @@ from dermoscope.core.errors import InputError
 
 SCRIPTS = Path(__file__).parent / "migrations"
 """The steps, one file each."""
+UNFINISHED = "unfinished_restore"
+"""The table that stands in a database as long as a backup is restored into it."""
 
 
-def migrate(engine: Engine, scripts: Path = SCRIPTS, to: str = "head") -> None:
+def migrate(engine: Engine, scripts: Path = SCRIPTS, to: str = "head", *, unfinished: bool = False) -> None:
     """Bring the tables to this version (`to`: to another step; `base` is none of them).
 
-    Raises InputError for tables of a later version of dermoscope, and for those of another program.
+    Raises InputError for tables of a later version of dermoscope, for those of another program, and for those of a
+    restore that was cut off, unless that is what goes on (`unfinished`).
     """
     config = Config()
     config.set_main_option("script_location", str(scripts).replace("%", "%%"))
@@ -31,7 +34,7 @@ def migrate(engine: Engine, scripts: Path = SCRIPTS, to: str = "head") -> None:
     known = [step.revision for step in steps.walk_revisions()]  # the latest first
     with engine.connect() as connection, _tables_may_be_remade(connection), connection.begin():
         held = MigrationContext.configure(connection).get_current_revision()
-        _check(connection, held, known)
+        _check(connection, held, known, unfinished)
         if held == (steps.get_current_head() if to == "head" else to):
             return
         config.attributes["connection"] = connection
@@ -39,15 +42,18 @@ def migrate(engine: Engine, scripts: Path = SCRIPTS, to: str = "head") -> None:
         (command.downgrade if backwards else command.upgrade)(config, to)
 
 
-def _check(connection: Connection, held: str | None, known: list[str]) -> None:
+def _check(connection: Connection, held: str | None, known: list[str], unfinished: bool) -> None:
     """Refuse tables that no step leads from."""
     shown = connection.engine.url.render_as_string()
+    tables = inspect(connection).get_table_names()
+    if UNFINISHED in tables and not unfinished:
+        raise InputError(f"database {shown}: restoring a backup into it was cut off; empty it, and restore again")
     if held is not None and held not in known:
         raise InputError(
             f"database {shown}: made by a later version of dermoscope (its tables are at step {held}, this version "
             f"knows {known[0]}); install that version, or give another database"
         )
-    if held is None and "cases" in inspect(connection).get_table_names():
+    if held is None and "cases" in tables:
         raise InputError(f"database {shown}: holds tables of another program; give one that is empty")
 
 
