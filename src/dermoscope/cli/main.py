@@ -5,6 +5,7 @@ import sys
 import typer
 
 from dermoscope.cli import (
+    backup,
     bundle,
     classify,
     data,
@@ -40,6 +41,8 @@ app.command("classify")(classify.classify)
 app.command("serve")(serve.serve)
 app.command("silent-report")(silent.silent_report)
 app.command("retention")(retention.retention)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.add_typer(trail.app, name="audit")
 app.command("evaluate")(evaluate.evaluate)
 app.command("submit")(submit.submit)

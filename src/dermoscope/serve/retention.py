@@ -7,6 +7,7 @@ from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from dermoscope.serve import erase, trail
+from dermoscope.serve.backup import tidy
 from dermoscope.serve.blobs import Blobs
 from dermoscope.serve.desk import Service
 from dermoscope.serve.store import Store
@@ -77,9 +78,10 @@ def forget(session: Session) -> None:
 
 
 def maintain(service: Service) -> None:
-    """What is done at every start and once an hour: unfinished deletions, retention, and files that nobody needs."""
+    """What is done at every start and once an hour: unfinished deletions, retention, files that nobody needs."""
     erase.finish(service.store, service.blobs)
     apply(service.store, service.blobs, service.options.retention_days)
     with service.store.begin() as session:
         forget(session)
     service.blobs.sweep(service.store)
+    tidy(service.blobs.folder)
