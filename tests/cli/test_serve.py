@@ -45,11 +45,11 @@ def serving(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[st
 
 
 def test_a_newcomer_is_told_where_to_go_and_what_it_is_not(tmp_path: Path) -> None:
-    with serving(tmp_path / "kept") as (process, lines, address):
+    with serving(tmp_path / "kept", "--no-login") as (process, lines, address):
         assert lines[0] == f"dermoscope is ready: {address}"
         assert any("mode     open, the reader first" in line for line in lines)
         assert any("not a medical device" in line for line in lines)
-        assert not any("code" in line for line in lines)
+        assert any("login    none: everybody on this machine is an admin" in line for line in lines)
         assert httpx.get(f"{address}/health").status_code == 200
         assert httpx.get(f"{address}/ready").status_code == 200
         assert httpx.get(address, follow_redirects=True).status_code == 200
@@ -58,25 +58,27 @@ def test_a_newcomer_is_told_where_to_go_and_what_it_is_not(tmp_path: Path) -> No
     assert (tmp_path / "kept" / "dermoscope.sqlite").is_file()
 
 
-def test_where_others_reach_it_the_first_start_is_silent_and_asks_for_codes(tmp_path: Path) -> None:
-    with serving(tmp_path / "kept", "--host", "0.0.0.0", "--plain-http") as (_, lines, address):
-        assert any("mode     silent" in line for line in lines)
-        codes = dict(re.findall(r"(admin|reader): (\S+)", "\n".join(lines)))
-        assert set(codes) == {"admin", "reader"}
-        settings = f"{address}/api/v1/settings"
-        assert httpx.get(settings).status_code == 401
-        assert httpx.get(settings, headers={"X-Reader": "anna"}).status_code == 401
-        assert httpx.get(settings, headers={"Authorization": "Bearer wrong"}).status_code == 401
-        for code in codes.values():
-            assert httpx.get(settings, headers={"Authorization": f"Bearer {code}"}).status_code == 200
-        assert httpx.get(address, follow_redirects=False).status_code in (302, 303, 307)
-    with serving(tmp_path / "kept", "--host", "0.0.0.0", "--plain-http") as (_, lines, address):
-        assert not re.findall(r"(admin|reader): \S+", "\n".join(lines))
-        admin = {"Authorization": f"Bearer {codes['admin']}"}
-        assert httpx.get(f"{address}/api/v1/settings", headers=admin).status_code == 200
-    with serving(tmp_path / "kept", "--host", "0.0.0.0", "--plain-http", "--new-codes") as (_, lines, address):
-        assert len(re.findall(r"(admin|reader): \S+", "\n".join(lines))) == 2
-        assert httpx.get(f"{address}/api/v1/settings", headers=admin).status_code == 401
+def test_the_first_start_prints_a_link_that_makes_an_admin_once(tmp_path: Path) -> None:
+    links = []
+    for _ in range(2):  # a new start makes a new link, and the one before ends
+        with serving(tmp_path / "kept", "--host", "0.0.0.0", "--plain-http") as (_, lines, address):
+            assert any("mode     silent" in line for line in lines)
+            (link,) = re.findall(r"login    http://\S+(/link/\S+)$", "\n".join(lines), re.MULTILINE)
+            links.append(link)
+            settings = f"{address}/api/v1/settings"
+            for headers in ({}, {"X-Reader": "anna"}, {"Authorization": "Bearer wrong"}):
+                assert httpx.get(settings, headers=headers).status_code == 401
+            assert httpx.get(address).headers["location"].startswith("/enter")
+            if len(links) < 2:
+                continue
+            said = {"name": "Ada", "new": "blue lamp under seven trees", "again": "blue lamp under seven trees"}
+            assert httpx.post(address + links[0], data=said).status_code == 410
+            with httpx.Client() as browser:
+                assert browser.post(address + link, data=said).status_code == 303
+                assert browser.get(settings).status_code == 200
+            assert httpx.post(address + link, data=said).status_code == 410
+    with serving(tmp_path / "kept", "--host", "0.0.0.0", "--plain-http") as (_, lines, _):
+        assert not any("link" in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -136,3 +138,21 @@ def test_settings_are_shown_with_their_places_and_without_secrets(
     assert ended.stderr.startswith("would be refused: flag --host: nothing says that 0.0.0.0 is behind HTTPS")
     assert re.search(r"^port +8000 +default *$", ended.stdout, re.MULTILINE)
     assert "s3cr3t" not in ended.stdout + ended.stderr
+
+
+def test_what_is_logged_is_json_away_from_a_terminal(tmp_path: Path) -> None:
+    with serving(tmp_path / "kept", "--no-login") as (process, _, address):
+        answer = httpx.get(f"{address}/api/v1/cases/77?text=Erika", headers={"X-Reader": "anna"})
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        (line,) = [json.loads(line) for line in process.stderr.read().splitlines()]
+    told = {name: line[name] for name in ("level", "request", "route", "status", "role")}
+    assert told == {
+        "level": "info",
+        "request": answer.headers["x-request-id"],
+        "route": "/api/v1/cases/{case_id}",
+        "status": 404,
+        "role": "admin",
+    }
+    assert "Erika" not in str(line)
+    assert "anna" not in str(line)

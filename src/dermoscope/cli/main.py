@@ -5,7 +5,6 @@ import sys
 import typer
 
 from dermoscope.cli import (
-    backup,
     bundle,
     classify,
     data,
@@ -23,6 +22,7 @@ from dermoscope.cli import (
     submit,
     trail,
     train,
+    user,
 )
 
 _INTERRUPTED = 130
@@ -41,9 +41,8 @@ app.command("classify")(classify.classify)
 app.command("serve")(serve.serve)
 app.command("silent-report")(silent.silent_report)
 app.command("retention")(retention.retention)
-app.command("backup")(backup.backup)
-app.command("restore")(backup.restore)
 app.add_typer(trail.app, name="audit")
+app.add_typer(user.app, name="user")
 app.command("evaluate")(evaluate.evaluate)
 app.command("submit")(submit.submit)
 app.command("demo")(demo.demo)

@@ -1,31 +1,26 @@
 """`dermoscope audit`: whether the service's audit trail is whole, taking it along, forgetting what is too old."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dermoscope.cli.stored import Database, Folder, caller, store_of
+
 if TYPE_CHECKING:
     from dermoscope.serve.audit import Verified
-    from dermoscope.serve.options import Options
-    from dermoscope.serve.store import Store
 
 app = typer.Typer(
     name="audit", no_args_is_help=True, help="The service's audit trail: verify it, export it, prune what is too old."
 )
-_FOLDER = Annotated[Path | None, typer.Option(help="Folder of the service. [default: as `serve`]")]
-_DATABASE = Annotated[
-    str, typer.Option(help="Its database, where that is not in the folder; by default DERMOSCOPE_DATABASE.")
-]
 _JSON = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON and nothing else.")]
 
 
 @app.command()
 def verify(
-    folder: _FOLDER = None,
-    database: _DATABASE = "",
+    folder: Folder = None,
+    database: Database = "",
     file: Annotated[
         Path | None, typer.Option(help="An export instead of the database; with --folder its seal is compared too.")
     ] = None,
@@ -44,7 +39,7 @@ def verify(
     if file is not None and folder is None and not database:
         found = audit.verify_export(file)
     else:
-        with _store(folder, database) as (_, store):
+        with store_of(folder, database) as (_, store):
             if file is not None:
                 with store.read() as session:
                     found = audit.verify_export(file, keys_of(session))
@@ -66,22 +61,21 @@ def export(
     opened: Annotated[
         bool, typer.Option("--open", help="Add what was said of lesions, where their cases are still there.")
     ] = False,
-    folder: _FOLDER = None,
-    database: _DATABASE = "",
+    folder: Folder = None,
+    database: Database = "",
 ) -> None:
     """Write the audit trail as JSON lines, each with its hash: whoever has them can verify them.
 
     That it was exported is a line of the trail. What was said of lesions stays sealed without --open.
     """
-    import getpass
     import sys
 
     from dermoscope.serve import audit
     from dermoscope.serve.trail import record
 
-    with _store(folder, database) as (_, store):
+    with store_of(folder, database) as (_, store):
         with store.begin() as session:
-            record(session, f"command line ({getpass.getuser()})"[:80], "audit.exported", "audit", None, opened=opened)
+            record(session, caller(), "audit.exported", "audit", None, opened=opened)
         with store.read() as session:
             lines = audit.exported(session, after, said=opened)
             if out is None:
@@ -94,8 +88,8 @@ def export(
 @app.command()
 def prune(
     days: Annotated[int | None, typer.Option(min=1, help="Keep the lines of so many days. [default: as set]")] = None,
-    folder: _FOLDER = None,
-    database: _DATABASE = "",
+    folder: Folder = None,
+    database: Database = "",
     as_json: _JSON = False,
 ) -> None:
     """Remove the oldest lines of the audit trail; the service does so each day. What remains verifies by itself.
@@ -107,7 +101,7 @@ def prune(
     from dermoscope.core.errors import InputError
     from dermoscope.serve import audit
 
-    with _store(folder, database) as (options, store):
+    with store_of(folder, database) as (options, store):
         kept = options.audit_days if days is None else days
         if kept == 0:
             raise InputError("this service keeps its audit trail for ever (audit_days is 0); name the --days to keep")
@@ -120,23 +114,6 @@ def prune(
             if removed
             else f"No line is older than {kept} days."
         )
-
-
-@contextmanager
-def _store(folder: Path | None, database: str) -> "Iterator[tuple[Options, Store]]":
-    """The database of a service that is there. Raises InputError where nothing is."""
-    from dermoscope.core.errors import InputError
-    from dermoscope.serve.configure import options_for
-    from dermoscope.serve.store import Store
-
-    options = options_for(folder, database)
-    if not options.database and not (options.folder / "dermoscope.sqlite").is_file():
-        raise InputError(f"{options.folder}: no service has stored anything here; name its --folder or --database")
-    store = Store.open(options)
-    try:
-        yield options, store
-    finally:
-        store.close()
 
 
 def _write(out: Path, lines: "Iterator[str]") -> None:
