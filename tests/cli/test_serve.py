@@ -145,7 +145,9 @@ def test_what_is_logged_is_json_away_from_a_terminal(tmp_path: Path) -> None:
         answer = httpx.get(f"{address}/api/v1/cases/77?text=Erika", headers={"X-Reader": "anna"})
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
-        (line,) = [json.loads(line) for line in process.stderr.read().splitlines()]
+        lines = process.stderr.read().splitlines()
+        assert lines.pop() == "dermoscope: stopped"
+        (line,) = [json.loads(line) for line in lines]
     told = {name: line[name] for name in ("level", "request", "route", "status", "role")}
     assert told == {
         "level": "info",

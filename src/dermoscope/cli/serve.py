@@ -157,14 +157,15 @@ def _listen(options: "Options") -> "socket.socket":
 def _run(options: "Options", listening: "socket.socket", address: str) -> None:
     import uvicorn
 
+    from dermoscope.serve import logs
     from dermoscope.serve.app import create_app, open_service
+    from dermoscope.serve.server import configuration
 
+    logs.install(options)
     service = open_service(options)
+    app = create_app(options, service)
     _greet(service, address)
-    config = uvicorn.Config(
-        create_app(options, service), log_level="warning", access_log=False, server_header=False, ws="none"
-    )
-    uvicorn.Server(config).run(sockets=[listening])
+    uvicorn.Server(configuration(options, app)).run(sockets=[listening])
 
 
 def _greet(service: "Service", address: str) -> None:
