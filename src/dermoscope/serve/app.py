@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from dermoscope import __version__
 from dermoscope.core.errors import InputError
 from dermoscope.predict.predictor import Predictor
-from dermoscope.serve import accounts, api, pages, rules
+from dermoscope.serve import accounts, api, pages, rules, views
 from dermoscope.serve.api import problems
 from dermoscope.serve.api.describe import describe
 from dermoscope.serve.blobs import Blobs
@@ -19,6 +19,7 @@ from dermoscope.serve.depends import authorised
 from dermoscope.serve.desk import Service
 from dermoscope.serve.engine import Engine
 from dermoscope.serve.guard import stand_before
+from dermoscope.serve.keeping import Keeping
 from dermoscope.serve.limits import FORM_LIMITS, BodyLimit
 from dermoscope.serve.metrics import Metrics
 from dermoscope.serve.oidc import Provider
@@ -65,11 +66,12 @@ def create_app(options: Options, service: Service | None = None) -> FastAPI:
     async def life(app: FastAPI) -> AsyncIterator[None]:
         opened = await run_in_threadpool(open_service, options) if service is None else service
         app.state.service, app.state.metrics = opened, Metrics(opened)
-        worker = Worker(opened)
+        worker, keeping = Worker(opened), await run_in_threadpool(Keeping, opened)
         try:
             yield
         finally:
             await run_in_threadpool(worker.close)
+            await run_in_threadpool(keeping.close)
             app.state.metrics.close()
             await run_in_threadpool(close_service, opened)
 
@@ -83,14 +85,14 @@ def create_app(options: Options, service: Service | None = None) -> FastAPI:
         openapi_tags=api.TAGS,
         docs_url=None,
         redoc_url=None,
-        dependencies=[Depends(authorised)],
+        dependencies=[Depends(authorised), Depends(views.viewed, scope="function")],
         form_limits={**FORM_LIMITS},
     )
     app.include_router(api.root)
     app.include_router(api.router)
     app.include_router(pages.router)
     app.mount("/static", StaticFiles(packages=[("dermoscope.serve", "static")]), name="static")
-    app.state.rules, app.state.allowance = rules.matched(app), Allowance()
+    app.state.rules, app.state.views, app.state.allowance = rules.matched(app), views.matched(app), Allowance()
     app.state.provider = Provider.of(options)
     problems.install(app, pages.error_page)
     describe(app, login=not options.no_login)

@@ -20,8 +20,10 @@ from sqlalchemy.orm import Session
 from dermoscope.core.errors import DermoscopeError, InputError
 from dermoscope.data.store import write_file
 from dermoscope.serve import anchors
+from dermoscope.serve.accounts import Person
 from dermoscope.serve.anchors import Anchor, BadAnchor
 from dermoscope.serve.chain import Checked, End, Line, checked, text_of
+from dermoscope.serve.desk import Service
 from dermoscope.serve.sealing import Keys
 from dermoscope.serve.store import Store
 from dermoscope.serve.tables import Event, Head, now
@@ -139,7 +141,7 @@ def exported(session: Session, after: int = 0, *, said: bool = False) -> Iterato
     if after > head.base:
         held = session.get(Event, after)
         if held is None:
-            raise InputError(f"there is no line {after} of the audit trail; it ends with line {head.count}")
+            raise no_line(session, after)
         begin = End(after, held.hash)
     names = {"count": head.count, "hash": head.hash, "base": begin.number, "base_hash": begin.hash, "seal": head.seal}
     yield json.dumps({"trail": {**names, "text": text_of_head(head), "at": text_of_time(now())}}) + "\n"
@@ -147,6 +149,29 @@ def exported(session: Session, after: int = 0, *, said: bool = False) -> Iterato
         yield f'{{"hash": "{hash_}", "line": {text}}}\n'
         if said:
             yield from _said(session, number)
+
+
+def taken(service: Service, person: Person, after: int = 0) -> Iterator[str]:
+    """The trail for a person to take along; that it was is its last line.
+
+    Raises InputError where there is no line `after`.
+    """
+    with service.desk(person) as desk:
+        if after and desk.find(Event, after) is None:
+            raise no_line(desk.session, after)
+        desk.record("audit.exported", "audit", after=after)
+
+    def lines() -> Iterator[str]:
+        with service.looking(person) as desk:
+            yield from exported(desk.session, after)
+
+    return lines()
+
+
+def no_line(session: Session, number: int) -> InputError:
+    """What is said where a line is asked for that is not there."""
+    head = session.get(Head, 1)
+    return InputError(f"there is no line {number} of the audit trail; it ends with line {head.count if head else 0}")
 
 
 def prune(store: Store, days: int) -> int:

@@ -85,6 +85,9 @@ RULES: Mapping[Place, Rule] = {
     ("GET", "/api/v1/exports/readings.csv"): EXPORT,
     ("GET", "/api/v1/exports/history.csv"): EXPORT,
     ("GET", "/api/v1/silent-report"): EXPORT,
+    ("GET", "/api/v1/audit"): ADMIN,
+    ("GET", "/api/v1/audit/export"): ADMIN,
+    ("GET", "/api/v1/audit/verify"): ADMIN,
     ("DELETE", "/api/v1/cases/{case_id}"): ADMIN,
     ("DELETE", "/api/v1/patients/{patient_id}"): ADMIN,
     # the site
@@ -167,6 +170,8 @@ RULES: Mapping[Place, Rule] = {
     ("GET", "/history"): REVIEW,
     ("GET", "/history/readings.csv"): REVIEW,
     ("GET", "/history/cases.csv"): REVIEW,
+    ("GET", "/history/trail.jsonl"): ADMINISTER,
+    ("POST", "/history/verify"): ADMINISTER,
     ("GET", "/silent"): REVIEW,
 }
 

@@ -72,6 +72,7 @@ VIEWS: Mapping[str, View] = {
     "/images/{image_id}/full": _image(),
     "/images/{image_id}/thumb": _image("small", _large),
     "/images/{image_id}/heat": _image("heat"),
+    "/api/v1/audit": _list("audit"),
     "/api/v1/cases": _list("cases"),
     "/api/v1/cases/{case_id}": _case(),
     "/api/v1/cases/{case_id}/readings": _case("readings"),

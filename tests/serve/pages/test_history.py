@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -79,15 +80,45 @@ def test_the_trail_tells_no_answer_and_no_decision(reader: "TestClient", service
         readings.lock(desk, made, readings.Said("cannot_assess"))
     told = words(reader.get("/history").text)
     assert "read by the model result/1" in told
-    assert "Ben reading locked case/1 visit 1, aided no" in told
+    assert "Ben reading locked case/1 aided no, results [], visit 1" in told
     assert not {"refer", "low_concern", "cannot_assess"} & set(re.split(r"\W+", told))
 
 
-def test_an_empty_trail_says_what_will_stand_there(reader: "TestClient", words: Callable) -> None:
-    assert "Nothing happened yet Enter a first case" in words(reader.get("/history").text)
+def test_what_is_not_there_is_said(reader: "TestClient", words: Callable) -> None:
+    assert "No such line Look for less" in words(reader.get("/history?subject=case/99").text)
+
+
+def test_lines_are_found_by_who_and_what(reader: "TestClient", words: Callable) -> None:
+    reader.get("/batches")
+    assert "R7 list looked at jobs" in words(reader.get("/history?who=R7&what=list.viewed").text)
+    assert "No such line" in words(reader.get("/history?who=R8&what=list.viewed").text)
+
+
+def test_an_admin_checks_the_trail_and_takes_it_along(
+    reader: "TestClient", service: "Service", words: Callable, tmp_path: Path
+) -> None:
+    from sqlalchemy import text
+
+    from dermoscope.serve.audit import verify_export
+
+    assert "Nobody has checked yet whether the trail is whole" in words(reader.get("/history").text)
+    assert "The trail is whole: " in words(reader.post("/history/verify").text)
+    (tmp_path / "trail.jsonl").write_text(reader.get("/history/trail.jsonl").text)
+    assert verify_export(tmp_path / "trail.jsonl").ok
+    with service.store.engine.begin() as connection:
+        connection.execute(text("UPDATE events SET who = 'x' WHERE id = 1"))
+    told = words(reader.post("/history/verify").text)
+    assert "The trail was changed by something else than this service" in told
+    assert "line 1 was changed, or line 0 before it" in told
+
+
+def test_a_reviewer_neither_checks_nor_takes_the_trail(enter: Callable) -> None:
+    ben = enter("reviewer", "Ben")
+    assert ben.post("/history/verify").status_code == 403
+    assert ben.get("/history/trail.jsonl").status_code == 403
 
 
 def test_elsewhere_the_trail_begins_with_the_first_start(enter: Callable, words: Callable) -> None:
     told = words(enter("admin", "Ada").get("/history").text)
     assert "first start setting changed setting/mode before –, after silent" in told
-    assert "Ada entered reader/Ada role admin" in told
+    assert "user created user/1" in told

@@ -9,13 +9,14 @@ idempotency  a request that is sent twice           settings    of the site
 describe     /openapi.json                          exports     CSV, JSON, PDF
 users        the own account, and everybody's       deletion    of cases and patients
 keys         by which programs act as a user        about       health, model, kinds of problems
-                                                    metrics     figures for Prometheus
+audit        the trail, for admins                  metrics     figures for Prometheus
 """
 
 from fastapi import APIRouter
 
 from dermoscope.serve.api import (
     about,
+    audit,
     cases,
     classify,
     deletion,
@@ -30,7 +31,7 @@ from dermoscope.serve.api import (
 )
 
 PREFIX = "/api/v1"
-_PARTS = (classify, cases, images, readings, jobs, settings, exports, users, keys, deletion, about)
+_PARTS = (classify, cases, images, readings, jobs, settings, exports, users, keys, deletion, audit, about)
 TAGS = [part.tag for part in _PARTS]
 
 root = about.root

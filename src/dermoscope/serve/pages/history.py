@@ -1,26 +1,41 @@
 """What can be taken along as a table, and the audit trail for admins."""
 
+import datetime
 import json
 import re
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse, Response
-from sqlalchemy import select
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
-from dermoscope.serve.depends import Asking, Serving
-from dermoscope.serve.desk import LARGEST, Desk
+from dermoscope.serve.audit import last_verified, taken, verify
+from dermoscope.serve.depends import AdminAsking, Asking, Serving
+from dermoscope.serve.desk import LARGEST
 from dermoscope.serve.export import history_csv, readings_csv
 from dermoscope.serve.pages.common import page
-from dermoscope.serve.tables import Event, now
+from dermoscope.serve.past import Sought
+from dermoscope.serve.past import lines as found
+from dermoscope.serve.tables import now
+from dermoscope.serve.trail import VERBS, keys_of
 
 router = APIRouter(include_in_schema=False)
 LINES = 50
 """Lines of the audit trail on one page."""
 UNTOLD = ("answer", "answers", "decision")
-"""Details that would tell what the model or another reader said: who may see that is asked elsewhere."""
+"""Details that would tell what the model or another reader said, as older lines may have them."""
+_LONGEST = 100
+"""Signs of one detail on the page at most."""
 _DIGEST = re.compile("[0-9a-f]{64}")
 _PLACES = {"case": "/cases/{}?tab=all", "job": "/batches/{}", "setting": "/settings#{}", "image": "/images/{}/full"}
+
+
+def sought_of(
+    subject: Annotated[str, Query(max_length=80, pattern="^[^\0]*$")] = "",
+    what: Annotated[str, Query(max_length=40, pattern="^[^\0]*$")] = "",
+    who: Annotated[str, Query(max_length=80, pattern="^[^\0]*$")] = "",
+) -> Sought:
+    """Which lines are looked for, as an address says it."""
+    return Sought(subject.strip(), what, who.strip())
 
 
 @router.get("/history")
@@ -28,12 +43,13 @@ def history(
     request: Request,
     service: Serving,
     person: Asking,
+    sought: Annotated[Sought, Depends(sought_of)],
     before: Annotated[int | None, Query(ge=1, le=LARGEST)] = None,
-    subject: Annotated[str, Query(max_length=80, pattern="^[^\0]*$")] = "",
 ) -> HTMLResponse:
     """Exports, and the last lines of the trail; `before` is the line that the page before ended with."""
     with service.looking(person) as desk:
-        lines = trail(desk, before, subject) if person.role == "admin" else []
+        admin = person.role == "admin"
+        lines = found(desk.session, sought, before, LINES + 1) if admin else []
         return page(
             request,
             "history.html.j2",
@@ -42,7 +58,10 @@ def history(
             lines=lines[:LINES],
             more=len(lines) > LINES,
             before=before,
-            subject=subject,
+            sought=sought,
+            verbs=VERBS,
+            checked=last_verified(keys_of(desk.session)) if admin else None,
+            moment_of=datetime.datetime.fromisoformat,
             place_of=place_of,
             told=told,
         )
@@ -60,14 +79,19 @@ def cases(service: Serving, person: Asking) -> Response:
     return _file(history_csv(service, person), "cases")
 
 
-def trail(desk: Desk, before: int | None, subject: str) -> list[Event]:
-    """The lines of one page, the latest first, and one more where there are more."""
-    wanted = select(Event).order_by(Event.id.desc()).limit(LINES + 1)
-    if before is not None:
-        wanted = wanted.where(Event.id < before)
-    if subject:
-        wanted = wanted.where(Event.subject == subject)
-    return list(desk.session.scalars(wanted))
+@router.get("/history/trail.jsonl")
+def trail(service: Serving, person: AdminAsking) -> Response:
+    """The whole trail, each line with its hash; what was said of lesions stays sealed."""
+    headers = {"Content-Disposition": f'attachment; filename="{_name("audit", "jsonl")}"', "Cache-Control": "no-store"}
+    return StreamingResponse(taken(service, person), media_type="application/x-ndjson", headers=headers)
+
+
+@router.post("/history/verify")
+def check(service: Serving, person: AdminAsking) -> RedirectResponse:
+    """Look whether the trail is whole; the page tells what was found."""
+    del person
+    verify(service.store)
+    return RedirectResponse("/history#chain", 303)
 
 
 def place_of(subject: str) -> str | None:
@@ -77,22 +101,27 @@ def place_of(subject: str) -> str | None:
 
 
 def told(details: dict[str, Any]) -> str:
-    """The details of a line, without what was said of a lesion; of a digest only its beginning.
+    """The details of a line, without what was said of a lesion; of what is long only its beginning.
 
     >>> told({"decision": "refer", "aided": False, "before": None, "after": {"name": "own"}})
     'aided no, before –, after {"name": "own"}'
     """
-    return ", ".join(f"{name} {_value(value)}" for name, value in details.items() if name not in UNTOLD)
+    names = sorted(details, key=lambda name: (name == "after", name)) if "before" in details else list(details)
+    return ", ".join(f"{name} {_value(details[name])}" for name in names if name not in UNTOLD)
 
 
 def _value(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "–", True: "yes", False: "no"}[value]
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return f"{text[:12]}…" if _DIGEST.fullmatch(text) else text
+    most = 12 if _DIGEST.fullmatch(text) else _LONGEST
+    return f"{text[:most]}…" if len(text) > most else text
+
+
+def _name(of: str, kind: str) -> str:
+    return f"dermoscope-{of}-{now().astimezone():%Y-%m-%d}.{kind}"
 
 
 def _file(text: str, name: str) -> Response:
-    called = f"dermoscope-{name}-{now().astimezone():%Y-%m-%d}.csv"
-    headers = {"Content-Disposition": f'attachment; filename="{called}"', "Cache-Control": "no-store"}
+    headers = {"Content-Disposition": f'attachment; filename="{_name(name, "csv")}"', "Cache-Control": "no-store"}
     return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
