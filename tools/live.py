@@ -15,6 +15,7 @@ from dermoscope.serve.desk import Service
 from dermoscope.serve.options import Options
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
     from playwright.sync_api import Browser, Page, Playwright
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -36,13 +37,23 @@ def serving(options: Options, service: Service | None = None) -> Iterator[Live]:
 
     Without a service one is opened. Raises RuntimeError for a server that does not start or end.
     """
+    service = service or open_service(options)
+    try:
+        with listening(create_app(options, service)) as url:
+            yield Live(url, service)
+    finally:
+        close_service(service)
+
+
+@contextmanager
+def listening(app: "FastAPI") -> Iterator[str]:
+    """The address at which any application is served as long as the block runs. Raises RuntimeError like `serving`."""
     import uvicorn
 
-    service = service or open_service(options)
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(create_app(options, service), log_level="warning", ws="none"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [place]}, daemon=True)
         thread.start()
         try:
             until = time.monotonic() + START
@@ -50,11 +61,10 @@ def serving(options: Options, service: Service | None = None) -> Iterator[Live]:
                 time.sleep(0.01)
             if not server.started:
                 raise RuntimeError(f"the server did not start within {START:.0f} s")
-            yield Live(f"http://127.0.0.1:{listening.getsockname()[1]}", service)
+            yield f"http://127.0.0.1:{place.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join(timeout=20)
-            close_service(service)
         if thread.is_alive():
             raise RuntimeError("the server did not end")
 

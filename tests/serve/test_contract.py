@@ -1,0 +1,61 @@
+"""The service keeps to its own description, asked with and without login; `make reliability` asks more."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from contract import LEFT_OUT, checks, hold
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from live import listening
+from people import People
+
+from dermoscope.serve.app import create_app
+from dermoscope.serve.desk import Service
+from dermoscope.serve.options import Options
+
+EXAMPLES = 3
+
+
+@pytest.fixture
+def database() -> str:
+    return ""
+
+
+def test_every_operation_keeps_to_its_description(options: Options, service: Service) -> None:
+    asked = replace(service, options=replace(options, no_login=False))
+    with listening(create_app(asked.options, asked)) as url:
+        found = hold(url, People(asked).key("admin"), EXAMPLES)
+    assert found.broken == []
+    assert found.operations == len([o for p in create_app(options).openapi()["paths"].values() for o in p])
+    assert found.requests > 4 * found.operations
+    assert {200, 201, 401, 404, 422} <= set(found.statuses)
+    assert max(found.statuses) < 500
+
+
+def test_a_description_that_is_broken_is_found() -> None:
+    app = FastAPI()
+
+    @app.get("/wrong", response_model=list[int])
+    def wrong() -> Any:
+        return JSONResponse({"none": "of that"})
+
+    @app.get("/failing")
+    def failing() -> None:
+        return JSONResponse({}, 500)  # type: ignore[return-value]
+
+    with listening(app) as url:
+        found = hold(url, {}, 1)
+    assert len(found.broken) == 3
+    assert "GET /wrong: Response violates schema" in found.broken[0]
+    assert [one.partition(chr(10))[0] for one in found.broken[1:]] == [
+        "GET /failing: Server error",
+        "GET /failing: Undocumented status code",
+    ]
+
+
+def test_most_checks_are_made() -> None:
+    names = {check.__name__ for check in checks()}
+    assert {"not_a_server_error", "ignored_auth", "negative_data_rejection", "response_schema_conformance"} <= names
+    assert not names & set(LEFT_OUT)
+    assert len(names) >= 10

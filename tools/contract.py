@@ -1,0 +1,119 @@
+"""Hold a service to its description: schemathesis asks each address of /openapi.json what fits it and what does not.
+
+    python tools/contract.py                  ten examples of each kind for every operation
+    python tools/contract.py --examples 100
+
+The same every time: examples come from the operation's name. The checks are schemathesis' own, all but four:
+`positive_data_acceptance`, since bytes that fit "a file" are no picture, and a case of any number is not there;
+`use_after_free`, `ensure_resource_availability` and `object_level_authorization`, which look at sequences of calls: the
+tests of each part do that.
+"""
+
+import argparse
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import hypothesis
+import schemathesis
+from hypothesis import HealthCheck, Phase
+from schemathesis import GenerationMode
+from schemathesis.checks import CHECKS
+from schemathesis.config import SchemathesisConfig
+
+LEFT_OUT = (
+    "positive_data_acceptance",
+    "use_after_free",
+    "ensure_resource_availability",
+    "object_level_authorization",
+    "max_response_time",
+)
+EXAMPLES = 10
+
+
+@dataclass
+class Held:
+    """How many operations and requests there were, the answers by status, and where the description is broken."""
+
+    operations: int = 0
+    requests: int = 0
+    statuses: Counter[int] = field(default_factory=Counter)
+    broken: list[str] = field(default_factory=list)
+
+
+def checks() -> list:
+    """The checks that are made."""
+    return [CHECKS.get_one(name) for name in CHECKS.get_all_names() if name not in LEFT_OUT]
+
+
+def hold(url: str, headers: Mapping[str, str], examples: int = EXAMPLES) -> Held:
+    """Ask every operation, with data that fits and with data that does not; `headers` say who asks."""
+    found, made = Held(), checks()
+    schema = schemathesis.openapi.from_url(f"{url}/openapi.json", config=SchemathesisConfig(), headers=dict(headers))
+    for result in schema.get_all_operations():
+        operation = result.ok()
+        found.operations += 1
+        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+            _ask(operation, mode, made, dict(headers), examples, found)
+    return found
+
+
+def _ask(operation, mode, made: list, headers: dict, examples: int, found: Held) -> None:
+    try:
+        strategy = operation.as_strategy(generation_mode=mode)
+    except Exception as error:  # what takes nothing cannot be sent what does not fit
+        if mode is GenerationMode.POSITIVE:
+            found.broken.append(f"{operation.label}: no data ({error})")
+        return
+
+    @hypothesis.seed(operation.label)
+    @hypothesis.settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],
+    )
+    @hypothesis.given(case=strategy)
+    def ask(case) -> None:
+        answer = case.call(headers=headers)
+        found.requests += 1
+        found.statuses[answer.status_code] += 1
+        case.validate_response(answer, checks=made, headers=headers)
+
+    try:
+        ask()
+    except hypothesis.errors.Unsatisfiable:
+        return
+    except BaseExceptionGroup as group:
+        found.broken += [f"{operation.label}: {error}" for error in group.exceptions]
+    except Exception as error:
+        found.broken.append(f"{operation.label}: {type(error).__name__} {error}")
+
+
+def main() -> int:
+    """Start a service of its own and hold it; 1 where its description is broken."""
+    from live import serving
+    from people import People
+
+    from dermoscope.serve.options import Options
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--examples", type=int, default=EXAMPLES)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="dermoscope-") as folder, serving(Options(folder=Path(folder))) as live:
+        found = hold(live.url, People(live.service).key("admin"), given.examples)
+    if given.json:
+        print(json.dumps(asdict(found), indent=1))
+    else:
+        print(f"{found.operations} operations, {found.requests} requests, {dict(found.statuses)}")
+        print("\n\n".join(found.broken) or "as it is described")
+    return 1 if found.broken else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
