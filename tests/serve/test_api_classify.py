@@ -14,9 +14,12 @@ from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
 from dermoscope.data.synthetic import draw
+from dermoscope.serve import trail
 from dermoscope.serve.api.files import unique
+from dermoscope.serve.blobs import Blobs
 from dermoscope.serve.desk import Service
 from dermoscope.serve.options import MOST_FILES, MOST_UPLOAD
+from dermoscope.serve.sealing import keyed
 from dermoscope.serve.tables import Blob, Event, Table
 from dermoscope.serve.tables import Image as Row
 
@@ -66,7 +69,20 @@ def test_nothing_is_stored_but_a_line_of_the_trail(client: TestClient, service: 
         rows: list[type[Table]] = [Row, Blob]
         assert [session.scalar(select(func.count()).select_from(table)) for table in rows] == [0, 0]
         event = session.scalars(select(Event).where(Event.what == "classified")).one()
-        assert (event.who, event.subject, event.details) == ("R1", "api", {"images": 1, "refused": 1})
+        assert (event.who, event.subject, event.sealed) == ("R1", "api", None)
+        key = trail.keys_of(session).audit
+    bundle = service.engine.predictor.bundle
+    assert event.details == {
+        "images": 1,
+        "refused": 1,
+        "inputs": [keyed(key, Blobs.digest(lesions[0]))],
+        "model": bundle.sha256,
+        "prior": {"name": event.details["prior"]["name"], "shares": None},
+        "quality": [[]],
+        "refer_at": bundle.decision.refer_at,
+        "floor_at": bundle.decision.lowest,
+        "ood_limit": bundle.decision.ood_limit,
+    }
     assert not (service.options.folder / "blobs").exists()
 
 

@@ -11,12 +11,15 @@ from dermoscope.core.prediction import AnswerKind, Prediction
 from dermoscope.core.probabilities import Prior
 from dermoscope.predict.predictor import Predictor
 from dermoscope.refine.prior import SETTINGS, named_prior
+from dermoscope.refine.quality import problems
 from dermoscope.serve.api.files import Files, Given, Refused, given, none_readable, portions
 from dermoscope.serve.api.frame import routes
 from dermoscope.serve.api.problems import clean, documented
 from dermoscope.serve.api.schemas import shown
+from dermoscope.serve.blobs import Blobs
 from dermoscope.serve.depends import Asking, Serving
 from dermoscope.serve.desk import Desk, Service
+from dermoscope.serve.sealing import Keyed
 from dermoscope.serve.site import prior_of
 from dermoscope.serve.texts import Texts
 from dermoscope.serve.uploads import Upload
@@ -122,14 +125,16 @@ def classify(service: Serving, person: Asking, files: Files, prior: PriorName = 
         use = notice(desk.site, Texts.load(person.language))
     results: list[dict[str, Any]] = []
     bad: list[Refused] = []
-    for good, refused in portions(given(files)):
+    sent = given(files)
+    for good, refused in portions(sent):
         said, failed = _read(service, good, asked)
         results += said
         bad += [*refused, *failed]
     if not results:
         raise none_readable(bad)
     with service.desk(person) as desk:
-        desk.record("classified", "api", images=len(results), refused=len(bad))
+        inputs = [Keyed(Blobs.digest(sent[entry["position"] - 1].read())) for entry in results]
+        desk.record("classified", "api", inputs=inputs, refused=len(bad), **_made_by(asked, results))
     errors = [RefusedOut.of(one) for one in sorted(bad, key=lambda one: one.position)]
     return {"results": results, "errors": errors, "model": asked.predictor.bundle.sha256, "notice": use}
 
@@ -150,6 +155,19 @@ def _asked(desk: Desk, name: str | None) -> _Asked:
         return _Asked(predictor, mix, mix)
     own = name is None or name in _OWN
     return _Asked(predictor, predictor.prior(name) if own else named_prior(str(name), predictor.taxonomy))
+
+
+def _made_by(asked: _Asked, results: list[dict[str, Any]]) -> dict[str, Any]:
+    """What made the answers, for the trail; what they say stands in no case, so it is not kept."""
+    bundle = asked.predictor.bundle
+    rule = bundle.decision
+    limits = {"refer_at": rule.refer_at, "floor_at": rule.lowest, "ood_limit": rule.ood_limit}
+    shares = None
+    if asked.site is not None:
+        shares = dict(zip(asked.site.taxonomy.codes, map(float, asked.site.values), strict=True))
+    quality = [[problem.code for problem in problems(entry["quality"], rule.quality)] for entry in results]
+    prior = {"name": results[0]["prior"], "shares": shares}
+    return {"images": len(results), "model": bundle.sha256, "prior": prior, "quality": quality, **limits}
 
 
 def _read(
