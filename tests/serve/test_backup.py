@@ -28,7 +28,7 @@ from dermoscope.serve.deletions import FILE, remembered
 from dermoscope.serve.desk import Service
 from dermoscope.serve.envelope import MAGIC, PIECE, Sealing, Unsealing
 from dermoscope.serve.options import Options
-from dermoscope.serve.restore import check, restore
+from dermoscope.serve.restore import Extra, check, restore
 from dermoscope.serve.store import Store
 from dermoscope.serve.tables import Case, Event, Image, Link, Login, Patient, Table, User, now
 from dermoscope.serve.uploads import Upload, clean
@@ -151,7 +151,7 @@ def test_what_was_deleted_since_is_deleted_again(
     backup(options, tmp_path / "two.tar")  # beside which the first deletion is noted now
     assert list(remembered(tmp_path / FILE)) == uids[:1]
     erase.erase(store, blobs, uids[1:2], "anna", "")
-    restored = restore(tmp_path / "one.tar", new, [options.folder / FILE])
+    restored = restore(tmp_path / "one.tar", new, Extra((options.folder / FILE,)))
     assert (restored.deleted, restored.wrong) == (2, ())
     again = Store.open(new)
     try:
@@ -194,7 +194,7 @@ def test_keys_may_change_on_the_way(
         with pytest.raises(InputError, match=r"encrypted; give its key|of another key, or damaged"):
             restore(made.path, second)
         assert not second.folder.exists()
-    assert restore(made.path, second, before=old).wrong == ()
+    assert restore(made.path, second, Extra(key=old)).wrong == ()
     store = Store.open(second)
     try:
         after = held(store)

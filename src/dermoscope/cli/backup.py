@@ -5,10 +5,8 @@ from typing import Annotated
 
 import typer
 
-Folder = Annotated[Path | None, typer.Option(help="Folder of the service. [default: as `serve`]")]
-Database = Annotated[
-    str, typer.Option(help="Its database, where that is not in the folder; by default DERMOSCOPE_DATABASE.")
-]
+from dermoscope.cli.stored import Database, Folder
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")]
 KEY = "DERMOSCOPE_BACKUP_KEY"
 """The variable that holds the key of a backup, where that is not the key of the service."""
@@ -28,15 +26,13 @@ def backup(
     import sys
 
     from dermoscope.cli.progress import phases
-    from dermoscope.core.errors import InputError
+    from dermoscope.cli.stored import caller
     from dermoscope.serve.backup import backup as make
     from dermoscope.serve.configure import options_for
 
     options = options_for(folder, database)
-    if not options.database and not (options.folder / "dermoscope.sqlite").is_file():
-        raise InputError(f"{options.folder}: no service has stored anything here; name its --folder or --database")
     with phases() as told:
-        made = make(options, file, told)
+        made = make(options, file, caller(), told)
     if as_json:
         print(json.dumps(made.as_dict(), indent=1))
     else:
@@ -70,14 +66,17 @@ def restore(
     import os
 
     from dermoscope.cli.progress import phases
+    from dermoscope.cli.stored import caller
     from dermoscope.core.errors import DermoscopeError
     from dermoscope.serve.configure import options_for
+    from dermoscope.serve.restore import Extra
     from dermoscope.serve.restore import restore as bring_back
     from dermoscope.serve.vault import key_from
 
     options = options_for(folder, database)
     with phases() as told:
-        done = bring_back(file, options, deletions or (), key_from(os.environ.get(KEY, "")), told)
+        before = key_from(os.environ.get(KEY, ""), KEY)
+        done = bring_back(file, options, Extra(tuple(deletions or ()), before, caller()), told)
     if as_json:
         print(json.dumps(done.as_dict(), indent=1))
     else:

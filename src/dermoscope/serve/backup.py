@@ -118,12 +118,14 @@ class _Hashed:
         return data
 
 
-def backup(options: Options, path: Path, told: Told = lambda *_: None) -> Made:
-    """Back a service up into a new file, while it runs or not.
+def backup(options: Options, path: Path, who: str = trail.SERVICE, told: Told = lambda *_: None) -> Made:
+    """Back a service up into a new file, while it runs or not; `who` asked for it.
 
-    What was deleted is added to `deletions.jsonl` beside the file. Raises InputError for a file that is there already
-    or cannot be written, BusyError while another backup of this folder is made.
+    What was deleted is added to `deletions.jsonl` beside the file. Raises InputError where no service is, and for a
+    file that is there already or cannot be written, BusyError while another backup of this folder is made.
     """
+    if not options.database and not (options.folder / "dermoscope.sqlite").is_file():
+        raise InputError(f"{options.folder}: no service has stored anything here; name its --folder or --database")
     if path.exists():
         raise InputError(f"{path}: is there already; name a file that is not")
     if not path.parent.is_dir():
@@ -139,7 +141,7 @@ def backup(options: Options, path: Path, told: Told = lambda *_: None) -> Made:
             unfinished.replace(path)
             keep_names(path.parent)
             made = _made(path, manifest)
-            _note(store, made)
+            _note(store, made, who)
         except OSError as error:
             raise DermoscopeError(f"{path}: cannot be written ({error.strerror}); nothing was backed up") from None
         finally:
@@ -147,10 +149,10 @@ def backup(options: Options, path: Path, told: Told = lambda *_: None) -> Made:
     return made
 
 
-def _note(store: Store, made: Made) -> None:
+def _note(store: Store, made: Made, who: str) -> None:
     told: dict[str, Any] = {"cases": made.cases, "pictures": made.pictures, "missing": len(made.missing)}
     with store.begin() as session:
-        trail.record(session, trail.SERVICE, "backup.made", "backup", sha256=made.sha256, **told)
+        trail.record(session, who, "backup.made", "backup", sha256=made.sha256, **told)
 
 
 def tidy(folder: Path) -> None:

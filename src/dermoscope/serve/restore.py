@@ -12,9 +12,9 @@ import re
 import secrets
 import shutil
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -44,6 +44,10 @@ _MOST = 512 << 20
 """Bytes of one file that is held in memory at most; the database is not."""
 
 
+Gone = Mapping[str, Mapping[str, Any]]
+"""Lines of deletions, by the name for ever of a case."""
+
+
 @dataclass(frozen=True)
 class Restored:
     """What was restored: when the backup was made, rows by table, pictures, and cases deleted again.
@@ -64,22 +68,29 @@ class Restored:
         return {**asdict(self), "folder": str(self.folder), "missing": list(self.missing), "wrong": list(self.wrong)}
 
 
-def restore(
-    path: Path, options: Options, deletions: Sequence[Path] = (), before: bytes = b"", told: Told = lambda *_: None
-) -> Restored:
-    """Restore a backup into a folder (and database) that is empty; `before` is the backup's key, where it is another.
+@dataclass(frozen=True)
+class Extra:
+    """More files of deletions than that beside the backup, the backup's key where it is another, and who asks."""
 
-    Deletions are read from the given files and from `deletions.jsonl` beside the backup.
+    deletions: tuple[Path, ...] = ()
+    key: bytes = field(default=b"", repr=False)
+    who: str = trail.SERVICE
+
+
+def restore(path: Path, options: Options, extra: Extra = Extra(), told: Told = lambda *_: None) -> Restored:
+    """Restore a backup into a folder (and database) that is empty.
+
     Raises InputError for a backup that is not whole or of another kind, and for a folder or database in use.
     """
-    vault = _vault_of(path, before or options.key)
+    vault = _vault_of(path, extra.key or options.key)
     manifest = check(path, vault, told)
     _check_place(options, manifest)
-    gone = {uid: line for one in (path.parent / DELETIONS, *deletions) for uid, line in remembered(one).items()}
+    gone = {uid: line for one in (path.parent / DELETIONS, *extra.deletions) for uid, line in remembered(one).items()}
     options.folder.parent.mkdir(parents=True, exist_ok=True)
     aside = options.folder.parent / f"{PART}restore-{secrets.token_hex(8)}"
     try:
-        restored = _build(path, replace(options, folder=aside), vault, manifest, gone, told)
+        pictures = _build(path, replace(options, folder=aside), vault, manifest, told)
+        restored = _settle(replace(options, folder=aside), vault, manifest, gone, extra.who, pictures)
         if options.folder.exists():
             options.folder.rmdir()
         aside.rename(options.folder)
@@ -197,27 +208,30 @@ def _check_place(options: Options, manifest: Manifest) -> None:
             engine.dispose()
 
 
-def _build(
-    path: Path, options: Options, vault: Vault, manifest: Manifest, gone: Mapping[str, Mapping[str, Any]], told: Told
-) -> Restored:
-    """The folder, aside, and the database."""
+def _build(path: Path, options: Options, vault: Vault, manifest: Manifest, told: Told) -> int:
+    """The folder, aside, and the rows of the database; how many pictures."""
     options.folder.mkdir(mode=0o700)
-    new = Vault.of(options)
-    blobs = Blobs(options.folder, new)
-    pictures = _unpack(path, options, vault, blobs, manifest, told)
+    return _unpack(path, options, vault, Blobs(options.folder, Vault.of(options)), manifest, told)
+
+
+def _settle(options: Options, old: Vault, manifest: Manifest, gone: Gone, who: str, pictures: int) -> Restored:
+    """What was unpacked becomes a service: later tables, its keys, without what was deleted since."""
     store = Store.open(options, unfinished=True)
     try:
-        _mend(store, vault, new, manifest)
-        deleted = _delete_again(store, blobs, gone)
+        new = Vault.of(options)
+        _mend(store, old, new, manifest)
+        deleted = _delete_again(store, Blobs(options.folder, new), gone)
+        noted: dict[str, Any] = {
+            "made_at": manifest.made_at,
+            "deleted": deleted,
+            "missing": len(manifest.missing),
+        }
         with store.begin() as session:
-            noted: dict[str, Any] = {"made_at": manifest.made_at, "deleted": deleted, "missing": len(manifest.missing)}
-            trail.record(session, trail.SERVICE, "backup.restored", "backup", **noted)
-        verified = audit.verify(store)
+            trail.record(session, who, "backup.restored", "backup", **noted)
+        wrong = audit.verify(store).wrong
     finally:
         store.close()
-    return Restored(
-        options.folder, manifest.made_at, manifest.counts, pictures, deleted, manifest.missing, verified.wrong
-    )
+    return Restored(options.folder, manifest.made_at, manifest.counts, pictures, deleted, manifest.missing, wrong)
 
 
 def _unpack(path: Path, options: Options, vault: Vault, blobs: Blobs, manifest: Manifest, told: Told) -> int:
@@ -333,7 +347,7 @@ def _mend(store: Store, old: Vault, new: Vault, manifest: Manifest) -> None:
             item.digest, item.state, item.problem = None, "failed", "its picture was taken out before the backup ended"
 
 
-def _delete_again(store: Store, blobs: Blobs, gone: Mapping[str, Mapping[str, Any]]) -> int:
+def _delete_again(store: Store, blobs: Blobs, gone: Gone) -> int:
     """Delete what was deleted after the backup was made; how many cases that were."""
     with store.begin() as session:
         for uid, line in gone.items():

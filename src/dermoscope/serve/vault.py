@@ -34,8 +34,8 @@ _NONCE = 12
 _SAID = b"dermoscope"
 
 
-def key_from(text: str) -> bytes:
-    """The key that a text in base64 (either alphabet) stands for; none for an empty one.
+def key_from(text: str, called: str = "DERMOSCOPE_KEY") -> bytes:
+    """The key that a text in base64 (either alphabet) stands for; none for an empty one. Errors say what it is called.
 
     Raises InputError for what is no base64 of 32 bytes. The text is not repeated: it is a secret.
     """
@@ -46,11 +46,11 @@ def key_from(text: str) -> bytes:
         key = base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
     except (binascii.Error, ValueError):
         raise InputError(
-            f"DERMOSCOPE_KEY is no base64; make one with `openssl rand -base64 {BYTES}` and keep it safe"
+            f"{called} is no base64; make one with `openssl rand -base64 {BYTES}` and keep it safe"
         ) from None
     if len(key) != BYTES:
         raise InputError(
-            f"DERMOSCOPE_KEY holds {len(key)} bytes and needs {BYTES}; make one with `openssl rand -base64 {BYTES}`"
+            f"{called} holds {len(key)} bytes and needs {BYTES}; make one with `openssl rand -base64 {BYTES}`"
         )
     return key
 
