@@ -1,5 +1,6 @@
 """Steps from any version of the tables to this one, with what is in them; never half, and never backwards unasked."""
 
+import datetime
 import shutil
 import subprocess
 import sys
@@ -8,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, Engine, inspect, select, text
+from sqlalchemy import Column, Connection, Engine, MetaData, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
 from dermoscope.core.errors import InputError
@@ -161,6 +163,80 @@ def test_old_lines_of_the_trail_are_chained_without_what_they_said(engine: Engin
     migrate(engine, to="0001")
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM events")) == 5
+
+
+def filled_everywhere(connection: Connection, numbers: range) -> None:
+    """A row in every table for each number, whatever its columns are; rows speak of those with their own number."""
+    held = MetaData()
+    held.reflect(connection)
+    for table in held.sorted_tables:
+        if table.name == "alembic_version":
+            continue
+        referred = {column.name for one in table.foreign_key_constraints for column in one.columns}
+        for number in numbers:
+            row = {column.name: number for column in table.columns if column.name in {"id", *referred}}
+            row |= {c.name: some_value(c, number) for c in table.columns if c.name not in row or "digest" in c.name}
+            connection.execute(table.insert().values(row))
+        if connection.dialect.name == "postgresql" and "id" in table.columns:
+            given = f"SELECT setval(pg_get_serial_sequence('{table.name}', 'id'), {numbers[-1]})"
+            connection.execute(text(given))
+
+
+def some_value(column: Column[object], number: int) -> object:
+    kinds: tuple[tuple[type, object], ...] = (
+        (sqlalchemy.JSON, {"number": number, "ä": [None, 0.1]}),
+        (sqlalchemy.DateTime, datetime.datetime(2026, 3, number, 9, 30, 1, 250000, tzinfo=datetime.UTC)),
+        (sqlalchemy.Date, datetime.date(2026, 3, number)),
+        (sqlalchemy.Boolean, bool(number % 2)),
+        (sqlalchemy.LargeBinary, bytes([number, 0, 255])),
+        (sqlalchemy.Float, number / 10),
+        (sqlalchemy.Integer, number),
+    )
+    return next((value for kind, value in kinds if isinstance(column.type, kind)), f"ä{number}")
+
+
+def rows(connection: Connection, columns: dict[str, list[str]]) -> dict[str, list[tuple[object, ...]]]:
+    """What stands in the given columns of tables."""
+    held = MetaData()
+    held.reflect(connection)
+    found = {}
+    for name, named in columns.items():
+        table = held.tables[name]
+        asked = select(*[table.c[column] for column in named]).order_by(*table.primary_key.columns)
+        found[name] = [tuple(row) for row in connection.execute(asked)]
+    return found
+
+
+def test_every_table_keeps_its_rows_up_and_down_and_up_again(engine: Engine) -> None:
+    migrate(engine, to="0001")
+    with engine.begin() as connection:
+        filled_everywhere(connection, range(1, 4))
+        held = MetaData()
+        held.reflect(connection)
+        columns = {
+            name: [column.name for column in table.columns if (name, column.name) != ("events", "details")]
+            for name, table in held.tables.items()
+            if name != "alembic_version"
+        }
+        before = rows(connection, columns)
+    assert all(len(found) == 3 for found in before.values())
+    for to in ("head", "0001", "head"):
+        migrate(engine, to=to)
+        with engine.begin() as connection:
+            kept = {name: found for name, found in columns.items() if name in inspect(connection).get_table_names()}
+            assert set(columns) - set(kept) <= {"entries"}  # codes of roles, which accounts took the place of
+            assert rows(connection, kept) == {name: before[name] for name in kept}
+            if to == "head":
+                assert differences(connection) == []
+                uids = set(connection.scalars(text("SELECT uid FROM cases")))
+                assert {len(uid) for uid in uids} == {32}
+                assert len(uids) == 3
+                connection.execute(text("INSERT INTO deletions VALUES ('u', '2026-03-05', 'r', '', NULL)"))
+                connection.execute(text("INSERT INTO case_keys VALUES (1, :key)"), {"key": b"key"})
+    with engine.begin() as connection:
+        made = "INSERT INTO patients (pseudonym, created_at) VALUES ('new', '2026-03-05') RETURNING id"
+        connection.execute(text("DELETE FROM patients WHERE id NOT IN (SELECT patient_id FROM cases)"))
+        assert connection.scalar(text(made)) == 4  # no number is given twice
 
 
 def test_back_to_nothing_and_up_again(engine: Engine, options: Options) -> None:
