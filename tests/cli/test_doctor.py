@@ -2,9 +2,11 @@
 
 import json
 import shutil
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -84,3 +86,50 @@ def test_no_bundle_ends_with_1_and_says_how_to_get_one(
     (check,) = [c for c in json.loads(said.out) if c["what"] == "bundle"]
     assert check["state"] == "fail"
     assert "no weights are installed" in check["detail"]
+
+
+def test_a_running_service_is_asked_whether_it_is_ready(dermoscope: Cli) -> None:
+    class Answer(BaseHTTPRequestHandler):
+        checks: ClassVar[dict[str, str]] = {"bundle": "ok", "clock": "the clock is 9 s behind; set it right"}
+
+        def do_GET(self) -> None:
+            said = {"/ready": {"ready": False, "checks": self.checks}, "/other/ready": ["no dermoscope"]}[self.path]
+            self.send_response(503)
+            self.end_headers()
+            self.wfile.write(json.dumps(said).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        said = dermoscope("doctor", "--service", address, "--json")
+        other = dermoscope("doctor", "--service", f"{address}/other", "--json")
+        server.shutdown()
+    assert said.code == other.code == 1
+    found = {check["what"]: (check["state"], check["detail"]) for check in json.loads(said.out)}
+    assert found == {
+        "answer": ("ok", f"{address}: status 503"),
+        "bundle": ("ok", "ok"),
+        "clock": ("fail", "the clock is 9 s behind; set it right"),
+    }
+    assert "what answers there is no dermoscope" in other.out
+    gone = dermoscope("doctor", "--service", address, "--json")
+    assert gone.code == 1
+    assert json.loads(gone.out)[0]["detail"] == f"{address}: ConnectError, no answer"
+
+
+def test_settings_of_the_service_that_would_be_refused_are_told(
+    dermoscope: Cli, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert weights.is_dir()
+    monkeypatch.setenv("DERMOSCOPE_SERVE_HOST", "0.0.0.0")
+    said = dermoscope("doctor", "--json")
+    found = [c for c in json.loads(said.out) if c["what"] == "settings"]
+    assert [c["state"] for c in found] == ["warn", "ok"]
+    assert "variable DERMOSCOPE_SERVE_HOST: nothing says that 0.0.0.0 is behind HTTPS" in found[0]["detail"]
+    assert found[0]["mend"] == "dermoscope serve --show-settings"
+    monkeypatch.setenv("DERMOSCOPE_SERVE_PROT", "1")
+    (found,) = [c for c in json.loads(dermoscope("doctor", "--json").out) if c["what"] == "settings"]
+    assert "did you mean DERMOSCOPE_SERVE_PORT?" in found["detail"]

@@ -8,24 +8,41 @@ if TYPE_CHECKING:
     from dermoscope.predict.installed import Check
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False) -> None:
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
+    service: Annotated[
+        str, typer.Option(help="Only ask a running service, like http://127.0.0.1:8000, whether it is ready.")
+    ] = "",
+) -> None:
     """Check the installation and say what mends it. Exit code 1 when something needed is missing or damaged."""
     import json
     from dataclasses import asdict
 
-    from dermoscope.predict.installed import environment, packages
-
-    checks = (*environment(), *packages())
-    if not any(check.state == "fail" for check in checks):  # the rest cannot be looked at without the packages
-        from dermoscope.predict.health import examine
-
-        checks += examine()
+    checks = _of_service(service) if service else _of_installation()
     if as_json:
         print(json.dumps([asdict(check) for check in checks], indent=1))
     else:
         _show(checks)
     if any(check.state == "fail" for check in checks):
         raise typer.Exit(1)
+
+
+def _of_service(address: str) -> "tuple[Check, ...]":
+    from dermoscope.serve.health import running
+
+    return tuple(running(address))
+
+
+def _of_installation() -> "tuple[Check, ...]":
+    from dermoscope.predict.installed import environment, packages
+
+    checks = (*environment(), *packages())
+    if any(check.state == "fail" for check in checks):  # the rest cannot be looked at without the packages
+        return checks
+    from dermoscope.predict.health import examine
+    from dermoscope.serve.health import settings
+
+    return (*checks, *examine(), *settings())
 
 
 def _show(checks: "tuple[Check, ...]") -> None:
