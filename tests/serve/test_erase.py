@@ -57,6 +57,7 @@ def raw(folder: Path, database: str) -> bytes:
         import psycopg
 
         with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("ANALYZE")
             connection.execute("CHECKPOINT")
             (data,) = connection.execute("SHOW data_directory").fetchone() or ("",)
             (number,) = connection.execute("SELECT oid FROM pg_database WHERE datname = current_database()").fetchone()
