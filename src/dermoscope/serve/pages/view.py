@@ -13,6 +13,8 @@ from dermoscope.serve.readings import Readings, of
 from dermoscope.serve.tables import Case, Event, Image, Reading
 from dermoscope.serve.worklist import Filter, neighbours
 
+UNTOLD = ("case.viewed", "exported")
+"""Verbs that only the trail itself tells."""
 Stage = Literal["empty", "reading", "waiting", "answered"]
 
 
@@ -149,8 +151,11 @@ def _earlier(desk: Desk, case: Case, visit: Visit, answered: bool) -> Earlier:
 
 
 def _past(desk: Desk, case: Case, answered: bool) -> tuple[Event, ...]:
-    """What was done with a case. Until the answer is in view nobody learns that others have read it."""
-    wanted = select(Event).where(Event.subject == f"case/{case.id}").order_by(Event.id)
+    """What was done with a case. Until the answer is in view nobody learns that others have read it.
+
+    Who has only looked stands in the audit trail: here it would tell of other readers, and grow with every look.
+    """
+    wanted = select(Event).where(Event.subject == f"case/{case.id}", Event.what != "case.viewed").order_by(Event.id)
     readers = ("reading.locked", "reading.revised", "answer.shown")
     return tuple(
         event
