@@ -13,8 +13,6 @@ from dermoscope.serve.readings import Readings, of
 from dermoscope.serve.tables import Case, Event, Image, Reading
 from dermoscope.serve.worklist import Filter, neighbours
 
-UNTOLD = ("case.viewed", "exported")
-"""Verbs that only the trail itself tells."""
 Stage = Literal["empty", "reading", "waiting", "answered"]
 
 
