@@ -53,8 +53,8 @@ def file_content(*media: str, example: str | dict[str, Any] | None = None) -> di
 
 
 def file_response(data: bytes, media: str, *, name: str | None = None, keep: bool = False) -> Response:
-    """Bytes that are shown, or saved under a name; `keep` for what an address never changes."""
-    headers: Mapping[str, str] = {"Cache-Control": "private, max-age=31536000, immutable" if keep else "no-store"}
+    """Bytes that are shown, or saved under a name; `keep` for what whoever asked may keep for an hour."""
+    headers: Mapping[str, str] = {"Cache-Control": "private, max-age=3600" if keep else "no-store"}
     if name is not None:
         headers = {**headers, "Content-Disposition": f'attachment; filename="{name}"'}
     return Response(data, media_type=media, headers=dict(headers))

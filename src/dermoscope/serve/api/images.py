@@ -32,7 +32,7 @@ def full(service: Serving, person: Asking, image_id: Number) -> Response:
     with service.looking(person) as desk:
         image = cases.get_image(desk, image_id)
         digest, media = image.digest, image.blob.media
-    return file_response(service.blobs.read(digest), media, keep=True)
+    return file_response(service.blobs.read(digest), media)
 
 
 @router.get("/images/{image_id}/thumb", response_class=Response, responses=documented(404) | file_content("image/jpeg"))

@@ -10,7 +10,10 @@ from dermoscope.serve.depends import Asking, Serving
 
 router = APIRouter(include_in_schema=False)
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable", "Content-Disposition": "inline"}
-"""A picture never changes; it is kept by this browser only."""
+"""A drawing never changes, and is of nobody."""
+_A_WHILE = {"Cache-Control": "private, max-age=3600", "Content-Disposition": "inline"}
+_NOT_KEPT = {"Cache-Control": "no-store", "Content-Disposition": "inline"}
+"""What a browser kept would outlive its deletion, and be seen again without a line in the trail."""
 
 
 @router.get("/images/{image_id:int}/full")
@@ -19,7 +22,7 @@ def full(service: Serving, person: Asking, image_id: int) -> Response:
     with service.looking(person) as desk:
         image = cases.get_image(desk, image_id)
         digest, media = image.digest, image.blob.media
-    return Response(service.blobs.read(digest), media_type=media, headers=FOREVER)
+    return Response(service.blobs.read(digest), media_type=media, headers=_NOT_KEPT)
 
 
 @router.get("/images/{image_id:int}/thumb")
@@ -29,7 +32,7 @@ def small(
     """A small copy."""
     with service.looking(person) as desk:
         digest = cases.get_image(desk, image_id).digest
-    return Response(service.blobs.thumbnail(digest, side), media_type="image/jpeg", headers=FOREVER)
+    return Response(service.blobs.thumbnail(digest, side), media_type="image/jpeg", headers=_A_WHILE)
 
 
 @router.get("/favicon.ico")
