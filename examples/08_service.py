@@ -1,4 +1,4 @@
-"""Ask a running service: start `dermoscope serve` in another window first, or give its address."""
+"""Ask a running service: start `dermoscope serve --no-login` in another window first, or give its address."""
 
 import sys
 

@@ -34,6 +34,7 @@ _ERRORS: Mapping[int, type[DermoscopeError]] = {
     403: ForbiddenError,
     404: NotFoundError,
     409: ConflictError,
+    429: BusyError,
     503: BusyError,
 }
 _TRIES = 4
@@ -41,8 +42,9 @@ _TRIES = 4
 
 
 class Client:
-    """One service, and who asks: `reader` stands in the records, `code` is needed where the service asks for one.
+    """One service, and who asks: `token` is an API key (`dsk_…`), as whose user everything stands in the records.
 
+    Where the service was started with `--no-login` none is needed, and `reader` is the name in the records.
     Answers are what the service sends as JSON, as dictionaries. Every request that stores something carries an
     `Idempotency-Key`, so that it is done once even where it has to be sent again. Errors are those of
     `core/errors.py`, as the service raised them: NotFoundError, ConflictError, ForbiddenError, BusyError, InputError
@@ -52,7 +54,7 @@ class Client:
     def __init__(
         self,
         url: str = "http://127.0.0.1:8000",
-        code: str | None = None,
+        token: str | None = None,
         *,
         reader: str | None = None,
         wait: float = 60,
@@ -63,8 +65,8 @@ class Client:
         Patience doubles with every try, of which there are four.
         """
         headers = {"X-Reader": reader} if reader is not None else {}
-        if code is not None:
-            headers["Authorization"] = f"Bearer {code}"
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
         self.url = url.rstrip("/")
         self._patience = patience
         self._http = httpx.Client(base_url=self.url, headers=headers, timeout=wait)
@@ -88,7 +90,7 @@ class Client:
         return self._json("GET", "/api/v1/settings")
 
     def change_settings(self, **changed: Any) -> dict[str, Any]:
-        """Change `mode`, `order`, `prevalence` or `notice`; an admin's code is needed."""
+        """Change `mode`, `order`, `prevalence` or `notice`; an admin's key is needed."""
         return self._json("PUT", "/api/v1/settings", json=changed)
 
     def classify(self, files: Sequence[Given], prior: str | None = None) -> dict[str, Any]:

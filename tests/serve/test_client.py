@@ -6,11 +6,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import snippets
+from live import serving
+from people import People
 
 from dermoscope.client import Client
 from dermoscope.core.errors import (
@@ -22,6 +25,8 @@ from dermoscope.core.errors import (
     NotFoundError,
 )
 from dermoscope.data.synthetic import draw
+from dermoscope.serve.desk import Service
+from dermoscope.serve.options import Options
 
 sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 LESION = ("lesion.jpg", draw(5, "MEL", (320, 240)).jpeg())
@@ -170,3 +175,20 @@ def test_the_client_needs_httpx_alone() -> None:
     loaded = set(run([sys.executable, "-c", code], Path.cwd()).split())
     assert "httpx" in loaded
     assert loaded & {"numpy", "pydantic", "fastapi", "starlette", "sqlalchemy", "onnxruntime", "cv2"} == set()
+
+
+@sqlite
+def test_a_key_says_who_asks_and_too_many_wrong_ones_are_told(options: Options, service: Service) -> None:
+    asking = replace(service, options=replace(options, no_login=False))
+    with serving(asking.options, asking) as served:
+        token = People(asking).key("reader", "read", "write", name="Ben")["Authorization"].removeprefix("Bearer ")
+        with Client(served.url, token, reader="Ada") as client:
+            assert client.create_case("P-1")["created_by"] == "Ben"
+            with pytest.raises(ForbiddenError, match="needs a key with the scope classify"):
+                client.classify([("a.jpg", b"x")])
+        with Client(served.url, "dsk_00000000_wrong", patience=0) as wrong:
+            for _ in range(50):
+                with pytest.raises(ForbiddenError, match="who is asking is not known"):
+                    wrong.jobs()
+            with pytest.raises(BusyError, match="too many keys were wrong"):
+                wrong.jobs()

@@ -39,6 +39,31 @@ def test_a_page_of_another_site_changes_nothing(guarded: TestClient, headers: di
     assert guarded.get("/", headers=headers).status_code == 200
 
 
+@pytest.mark.parametrize("cookie", ["session=x", "__Host-session=x", "a=b; session=x"])
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 403),
+        ({"X-Reader": "R7"}, 403),
+        ({"HX-Request": "true"}, 403),
+        ({"Idempotency-Key": "1"}, 403),
+        ({"Authorization": "Basic x"}, 403),
+        ({"X-Requested-With": "XMLHttpRequest"}, 403),
+        ({"X-Requested-With": "dermoscope"}, 200),
+        ({"Authorization": "Bearer x"}, 200),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Origin": "http://127.0.0.1:8000"}, 200),
+        ({"X-Requested-With": "dermoscope", "Origin": "https://evil.example"}, 403),
+    ],
+)
+def test_with_the_cookie_of_a_login_a_request_says_where_it_comes_from(
+    guarded: TestClient, cookie: str, headers: dict[str, str], status: int
+) -> None:
+    assert guarded.post("/", headers={"Cookie": cookie, **headers}).status_code == status
+    assert guarded.get("/", headers={"Cookie": cookie, **headers}).status_code == 200
+    assert guarded.post("/", headers={"Cookie": "reader=R7"}).status_code == 200, "no login, no cookie of one"
+
+
 @pytest.mark.parametrize(
     ("host", "status"),
     [
