@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from dermoscope.serve.app import close_service, create_app, open_service
 from dermoscope.serve.desk import Service
 from dermoscope.serve.options import Options
+from dermoscope.serve.slow import Protocol
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -52,7 +53,7 @@ def listening(app: "FastAPI") -> Iterator[str]:
 
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none"))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none", http=Protocol))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [place]}, daemon=True)
         thread.start()
         try:

@@ -5,6 +5,7 @@ import sys
 import typer
 
 from dermoscope.cli import (
+    backup,
     bundle,
     classify,
     data,
@@ -13,6 +14,7 @@ from dermoscope.cli import (
     ensemble,
     evaluate,
     figures,
+    model,
     report,
     retention,
     runs,
@@ -43,6 +45,9 @@ app.command("silent-report")(silent.silent_report)
 app.command("retention")(retention.retention)
 app.add_typer(trail.app, name="audit")
 app.add_typer(user.app, name="user")
+app.add_typer(model.app, name="model")
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("evaluate")(evaluate.evaluate)
 app.command("submit")(submit.submit)
 app.command("demo")(demo.demo)

@@ -155,17 +155,31 @@ def _listen(options: "Options") -> "socket.socket":
 
 
 def _run(options: "Options", listening: "socket.socket", address: str) -> None:
-    import uvicorn
-
     from dermoscope.serve import logs
-    from dermoscope.serve.app import create_app, open_service
-    from dermoscope.serve.server import configuration
+    from dermoscope.serve.app import close_service, create_app, open_service
+    from dermoscope.serve.ending import serve, serve_alone
 
     logs.install(options)
     service = open_service(options)
-    app = create_app(options, service)
-    _greet(service, address)
-    uvicorn.Server(configuration(options, app)).run(sockets=[listening])
+    if options.workers == 1:
+        app = create_app(options, service)
+        _greet(service, address)
+        serve(options, app, listening)
+        return
+    import shutil
+
+    from dermoscope.serve.metrics import shared_folder
+    from dermoscope.serve.supervise import supervise
+
+    _greet(service, address)  # what is done once is done by now, and each process opens the service by itself
+    close_service(service)
+    counters = shared_folder()
+    try:
+        code = supervise(options, listening, serve_alone)
+    finally:
+        shutil.rmtree(counters, ignore_errors=True)
+    if code:
+        raise typer.Exit(code)
 
 
 def _greet(service: "Service", address: str) -> None:

@@ -10,8 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from dermoscope import __version__
 from dermoscope.core.errors import InputError
-from dermoscope.predict.predictor import Predictor
-from dermoscope.serve import accounts, api, pages, rules, views
+from dermoscope.serve import accounts, api, models, pages, rules, views
 from dermoscope.serve.api import problems
 from dermoscope.serve.api.describe import describe
 from dermoscope.serve.blobs import Blobs
@@ -24,7 +23,9 @@ from dermoscope.serve.limits import FORM_LIMITS, BodyLimit
 from dermoscope.serve.metrics import Metrics
 from dermoscope.serve.oidc import Provider
 from dermoscope.serve.options import Options
+from dermoscope.serve.processes import Beat
 from dermoscope.serve.site import first_start
+from dermoscope.serve.slow import BodyTime
 from dermoscope.serve.store import Store
 from dermoscope.serve.throttle import Allowance
 from dermoscope.serve.vault import Vault
@@ -43,19 +44,23 @@ def open_service(options: Options) -> Service:
         raise InputError(
             f"others reach {options.host}, and with --no-login everybody is an admin; leave it out, or serve 127.0.0.1"
         )
-    predictor = Predictor.load(options.bundle, threads=options.threads or None)
-    predictor.bundle.check_served()
+    if options.workers > 1 and not options.url.startswith("postgresql"):
+        raise InputError("several processes need PostgreSQL; name a --database, or leave out --workers")
     store = Store.open(options)
+    try:
+        predictor = models.first(options, store)
+    except BaseException:
+        store.close()
+        raise
     with store.begin() as session:
         first_start(session, no_login=options.no_login)
-    return Service(
-        options, store, Blobs(options.folder, Vault.of(options)), Engine(predictor), accounts.key_of(options.folder)
-    )
+    engine = Engine(predictor, options.most_waiting)
+    return Service(options, store, Blobs(options.folder, Vault.of(options)), engine, accounts.key_of(options.folder))
 
 
 def close_service(service: Service) -> None:
-    """Finish what was accepted, and give everything back."""
-    service.engine.close()
+    """Give everything back; whoever still waits for the model is refused."""
+    service.engine.close(at_once=True)  # requests are answered by now, or were given up
     service.store.close()
 
 
@@ -66,11 +71,13 @@ def create_app(options: Options, service: Service | None = None) -> FastAPI:
     async def life(app: FastAPI) -> AsyncIterator[None]:
         opened = await run_in_threadpool(open_service, options) if service is None else service
         app.state.service, app.state.metrics = opened, Metrics(opened)
+        beat = await run_in_threadpool(_beat, opened)
         worker, keeping = Worker(opened), await run_in_threadpool(Keeping, opened)
         try:
             yield
         finally:
             await run_in_threadpool(worker.close)
+            await run_in_threadpool(beat.close)
             await run_in_threadpool(keeping.close)
             app.state.metrics.close()
             await run_in_threadpool(close_service, opened)
@@ -97,9 +104,17 @@ def create_app(options: Options, service: Service | None = None) -> FastAPI:
     problems.install(app, pages.error_page)
     describe(app, login=not options.no_login)
     app.add_middleware(BodyLimit)
+    app.add_middleware(BodyTime)
     stand_before(app, _names(options))
     watch(app, options)
     return app
+
+
+def _beat(service: Service) -> Beat:
+    """That this process lives, and the model that it is to serve."""
+    engine, store = service.engine, service.store
+    follower = models.Follower(service.options, store, engine)
+    return Beat(store, service.name, lambda: engine.predictor.bundle.sha256, [follower.follow])
 
 
 def _names(options: Options) -> tuple[str, ...]:

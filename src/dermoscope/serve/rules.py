@@ -61,6 +61,7 @@ RULES: Mapping[Place, Rule] = {
     # lesions
     ("POST", "/api/v1/classify"): CLASSIFY,
     ("GET", "/api/v1/models"): READ,
+    ("PUT", "/api/v1/models"): ADMIN,
     ("GET", "/api/v1/cases"): READ,
     ("POST", "/api/v1/cases"): WRITE,
     ("GET", "/api/v1/cases/{case_id}"): READ,

@@ -135,7 +135,7 @@ def claim(service: Service, most: int = AT_ONCE) -> list[tuple[JobItem, Person]]
         return [(item, Person(item.job.created_by, "reader")) for item in found]
 
 
-def _waiting() -> Select[tuple[JobItem]]:
+def _waiting() -> Select[JobItem]:
     waiting = select(JobItem).join(Job).where(JobItem.state == "waiting", Job.cancelled_at.is_(None))
     return waiting.order_by(JobItem.job_id, JobItem.position)
 
@@ -195,7 +195,7 @@ def _make_case(service: Service, person: Person, item: JobItem, upload: Upload, 
 
 
 def _still_waiting(desk: Desk, item_id: int) -> JobItem | None:
-    """The item, held until the transaction ends, unless another process has it, or the batch was cancelled meanwhile."""
+    """The item, held until the transaction ends, unless another process has it, or the batch was cancelled by now."""
     item = desk.session.get(JobItem, item_id)
     if item is None:
         return None

@@ -10,10 +10,14 @@ from dermoscope import __version__
 from dermoscope.core.card import Card
 from dermoscope.core.errors import NotFoundError
 from dermoscope.predict.bundle import Bundle
+from dermoscope.predict.predictor import Predictor
+from dermoscope.serve import models as choices
+from dermoscope.serve.accounts import Person
 from dermoscope.serve.api.frame import routes
-from dermoscope.serve.api.problems import KINDS, PLACE, Problem, documented, example
+from dermoscope.serve.api.problems import KINDS, PLACE, RETRY_AFTER, Problem, documented, example
 from dermoscope.serve.api.schemas import shown
 from dermoscope.serve.depends import Asking, Serving
+from dermoscope.serve.desk import Service
 from dermoscope.serve.readiness import PARTS, readiness
 
 root = APIRouter(tags=["about"], generate_unique_id_function=lambda route: route.name)
@@ -95,12 +99,35 @@ class ModelOut(BaseModel):
         )
 
 
-class Models(BaseModel):
-    """The models that are served."""
+class BundleOut(BaseModel):
+    """A bundle that may be chosen."""
 
-    model_config = shown({"models": [_MODEL]})
+    name: str
+    sha256: str | None = Field(description="None where it cannot be served.")
+    served: bool
+    problem: str | None = Field(description="Why it cannot be served.")
+
+
+_BUNDLE = {"name": "default", "sha256": "3f1c…", "served": True, "problem": None}
+
+
+class Models(BaseModel):
+    """The model that is served. `bundles` are those that an admin may choose from; for others it is empty."""
+
+    model_config = shown({"models": [_MODEL], "bundles": [_BUNDLE]})
 
     models: list[ModelOut]
+    bundles: list[BundleOut] = Field(default=[])
+
+
+class ModelIn(BaseModel):
+    """The model that is to be served."""
+
+    model_config = shown({"bundle": "default"})
+
+    bundle: str = Field(
+        min_length=1, max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Its name in `bundles`."
+    )
 
 
 class ProblemKind(BaseModel):
@@ -143,8 +170,13 @@ def ready(service: Serving) -> Response:
     """Whether each part can do its work; 503 where one cannot, and why. Needs no key."""
     checks = readiness(service)
     fine, load = all(state == "ok" for state in checks.values()), service.engine.load
+    if service.engine.full:
+        fine, checks["queue"] = False, f"{load.waiting} images wait, and no more are taken just now"
     found = Ready(ready=fine, checks=checks, waiting=load.waiting, busy=load.busy)
-    return JSONResponse(found.model_dump(), 200 if fine else 503)
+    after = service.engine.again_after if service.engine.full else None
+    return JSONResponse(
+        found.model_dump(), 200 if fine else 503, {} if fine else {"Retry-After": str(after or RETRY_AFTER)}
+    )
 
 
 @root.get("/model-info", response_model=ModelOut)
@@ -154,9 +186,34 @@ def model_info(service: Serving) -> ModelOut:
 
 
 @router.get("/models", response_model=Models)
-def models(service: Serving, _: Asking) -> Models:
-    """The models that are served: one."""
-    return Models(models=[ModelOut.of(service.engine.predictor.bundle)])
+def models(service: Serving, person: Asking) -> Models:
+    """The model that is served, and for an admin those that may be."""
+    return _models(service, person)
+
+
+@router.put("/models", response_model=Models, responses=documented(404))
+def choose_model(service: Serving, person: Asking, wanted: ModelIn) -> Models:
+    """Serve another model; only an admin may. Requests under way are answered by the one before.
+
+    Every process follows within seconds. A bundle that is damaged, not calibrated or of other diagnoses is refused,
+    and nothing changes.
+    """
+    person.require("admin")
+    before = service.engine.predictor
+    bundle = choices.read(service.options, wanted.bundle)
+    choices.check_same(before.taxonomy, bundle)
+    predictor = Predictor.load(bundle, threads=choices.threads_of(service.options))
+    with service.desk(person) as desk:
+        choices.choose(desk.session, person.name, wanted.bundle, bundle, before.bundle.sha256)
+    if bundle.sha256 != service.engine.predictor.bundle.sha256:
+        service.engine.swap(predictor)
+    return _models(service, person)
+
+
+def _models(service: Service, person: Person) -> Models:
+    served = service.engine.predictor.bundle
+    rows = choices.listed(service.options, served.sha256) if person.role == "admin" else []
+    return Models(models=[ModelOut.of(served)], bundles=[BundleOut(**row) for row in rows])
 
 
 @router.get("/problems", response_model=ProblemKinds)
