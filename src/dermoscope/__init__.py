@@ -5,6 +5,7 @@ Research software: not a medical device, no diagnosis without a physician.
 The names below are imported when they are first used, so that `dermoscope --help` needs neither numpy nor pydantic.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from dermoscope.predict.predictor import Predictor
 
 __version__ = "0.1.0"
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+"""ONNX Runtime 1.31 and later tells its maker what is run, unless this is said before it is imported."""
 
 _HOMES = {
     "Case": "core.cases",

@@ -1,5 +1,10 @@
 """Graphs that can be run, and those that cannot."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
@@ -65,3 +70,12 @@ def test_threads_are_limited(bundle: Bundle) -> None:
         == usable_cores()
         >= 1
     )
+
+
+def test_the_runtime_keeps_and_sends_nothing(bundle_folder: Path, tmp_path: Path) -> None:
+    # from 1.31 on it writes a number of this machine into the home folder, and tells its maker what is run
+    code = "import sys; from dermoscope.predict.predictor import Predictor; Predictor.load(sys.argv[1])"
+    kept = {n: v for n, v in os.environ.items() if n not in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")}
+    command = [sys.executable, "-c", code, str(bundle_folder)]
+    subprocess.run(command, env={**kept, "HOME": str(tmp_path)}, check=True, timeout=120)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -9,6 +9,8 @@ from jaxtyping import Float, UInt8
 
 from dermoscope.core.errors import BundleError
 
+onnxruntime.disable_telemetry_events()  # where it was imported before `dermoscope`, too (see `dermoscope/__init__.py`)
+
 
 def usable_cores() -> int:
     """Cores that this process may run on (a container or `taskset` may leave it fewer than the machine has)."""
