@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from dermoscope.serve.api.problems import PLACE, documented
 from dermoscope.serve.cases import OTHER
+from dermoscope.serve.rules import RULES
 
 
 def describe(app: FastAPI, *, login: bool) -> None:
@@ -19,8 +20,9 @@ def describe(app: FastAPI, *, login: bool) -> None:
         if app.openapi_schema is None:
             found = made()
             for path, item in found["paths"].items():
-                for operation in item.values():
-                    _complete(operation, path, login)
+                for method, operation in item.items():
+                    rule = RULES.get((method.upper(), path))
+                    _complete(operation, path, login and (rule is None or rule.role is not None))
             _name_diagnoses(found, app)
         assert app.openapi_schema is not None
         return app.openapi_schema
