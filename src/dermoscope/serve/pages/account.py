@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from dermoscope.core.errors import ConflictError, NotFoundError, ValueRuleError
 from dermoscope.serve import keys, logins, passwords
-from dermoscope.serve.accounts import ROLES, SCOPES, Person, Role, Scope, end_logins, user_of
+from dermoscope.serve.accounts import SCOPES, Person, Role, Scope, end_logins, user_of
 from dermoscope.serve.depends import Asking, Serving
 from dermoscope.serve.desk import Service
 from dermoscope.serve.pages.common import page
@@ -24,8 +24,6 @@ router = APIRouter(include_in_schema=False)
 SAVED = ("password", "ended", "others", "revoked")
 GOOD = datetime.timedelta(days=90)
 """How long a key is good where the form is sent as it comes."""
-_AT_LEAST: dict[Scope, Role] = {"export": "reviewer", "admin": "admin", "metrics": "admin"}
-"""The role that a scope is of use to; the others are of use to everybody."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +61,12 @@ def shown_keys(session: Session, user_id: int) -> list[ShownKey]:
 
 
 def scopes_of(role: Role) -> tuple[Scope, ...]:
-    """The scopes that a key of somebody with that role is of use with.
+    """The scopes that a key of somebody with that role can have.
 
-    >>> scopes_of("reader"), scopes_of("reviewer")[-1], scopes_of("admin") == SCOPES
-    (('read', 'write', 'classify'), 'export', True)
+    >>> "admin" in scopes_of("reviewer"), scopes_of("admin") == SCOPES
+    (False, True)
     """
-    return tuple(s for s in SCOPES if ROLES.index(role) >= ROLES.index(_AT_LEAST.get(s, "reader")))
+    return tuple(scope for scope in SCOPES if scope != "admin" or role == "admin")
 
 
 def _login(one: Login, person: Person) -> ShownLogin:
