@@ -37,5 +37,10 @@ def store_of(folder: Path | None, database: str) -> "Iterator[tuple[Options, Sto
 def caller() -> str:
     """Who stands in the audit trail for what a command does; no account can have such a name."""
     import getpass
+    import os
 
-    return f"command line ({getpass.getuser()})"[:80]
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # containers run numbers that have no name
+        name = f"uid {os.getuid()}"
+    return f"command line ({name})"[:80]
