@@ -17,7 +17,6 @@ from dermoscope.serve.tables.lesions import Reading as Reading
 from dermoscope.serve.tables.lesions import Result as Result
 from dermoscope.serve.tables.people import ApiKey as ApiKey
 from dermoscope.serve.tables.people import Attempt as Attempt
-from dermoscope.serve.tables.people import Entry as Entry
 from dermoscope.serve.tables.people import Link as Link
 from dermoscope.serve.tables.people import Login as Login
 from dermoscope.serve.tables.people import User as User

@@ -1,21 +1,9 @@
 """Users, and the ways by which they enter. Of every secret only a hash is held."""
 
-from sqlalchemy import ForeignKey, LargeBinary, String, UniqueConstraint
+from sqlalchemy import ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from dermoscope.serve.tables.base import NEVER_AGAIN, MaybeMoment, Moment, Table, now
-
-
-class Entry(Table):
-    """A code by which a role enters where the service is reached from elsewhere; only its hash is held."""
-
-    __tablename__ = "entries"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    role: Mapped[str] = mapped_column(String(10), unique=True)
-    salt: Mapped[bytes] = mapped_column(LargeBinary(16))
-    hash: Mapped[bytes] = mapped_column(LargeBinary(64))
-    made_at: Moment = mapped_column(default=now)
 
 
 class User(Table):

@@ -18,6 +18,7 @@ down_revision = "0001"
 
 def upgrade() -> None:
     """To these tables."""
+    op.drop_table("entries")  # codes of roles: whoever held one gets an account
     _make_attempts()
     _make_audit_head()
     _make_deletions()
@@ -51,6 +52,7 @@ def downgrade() -> None:
     _unmake_deletions()
     _unmake_audit_head()
     _unmake_attempts()
+    _make_entries()
 
 
 NAMES = {
@@ -71,6 +73,20 @@ def _sample_no_names(many: int) -> None:
     for table, columns in NAMES.items():
         for column in columns:
             op.execute(f"ALTER TABLE {table} ALTER COLUMN {column} SET STATISTICS {many}")
+
+
+def _make_entries() -> None:
+    op.create_table(
+        "entries",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("role", sa.String(length=10), nullable=False),
+        sa.Column("salt", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("hash", sa.LargeBinary(length=64), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_entries")),
+        sa.UniqueConstraint("role", name=op.f("uq_entries_role")),
+        sqlite_autoincrement=True,
+    )
 
 
 def _make_attempts() -> None:
