@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from dermoscope.core.errors import ConflictError, ForbiddenError, InputError, NotFoundError, ValueRuleError
@@ -116,7 +116,10 @@ def users(session: Session) -> list[User]:
 
 def user_named(session: Session, name: str) -> User | None:
     """The account of that name, however its letters are written large or small."""
-    return session.scalar(select(User).where(func.lower(User.name) == " ".join(name.split()).lower()))
+    plain = " ".join(name.split())
+    # a PostgreSQL of locale C knows small letters of A to Z only: as it is written a name is found all the same
+    same = or_(User.name == plain, func.lower(User.name) == plain.lower())
+    return session.scalar(select(User).where(same).order_by(User.id).limit(1))
 
 
 def user_of(session: Session, user_id: int) -> User:
