@@ -26,7 +26,13 @@ UNTOLD = ("answer", "answers", "decision")
 _LONGEST = 100
 """Signs of one detail on the page at most."""
 _DIGEST = re.compile("[0-9a-f]{64}")
-_PLACES = {"case": "/cases/{}?tab=all", "job": "/batches/{}", "setting": "/settings#{}", "image": "/images/{}/full"}
+_PLACES = {
+    "case": "/cases/{}?tab=all",
+    "job": "/batches/{}",
+    "setting": "/settings#{}",
+    "image": "/images/{}/full",
+    "user": "/users/{}",
+}
 
 
 def sought_of(
@@ -95,9 +101,14 @@ def check(service: Serving, person: AdminAsking) -> RedirectResponse:
 
 
 def place_of(subject: str) -> str | None:
-    """The page of what a line is about, or None: a result has none of its own."""
+    """The page of what a line is about, or None: a result has none of its own, nor has somebody who was not let in.
+
+    >>> place_of("user/3"), place_of("user/anna"), place_of("result/7")
+    ('/users/3', None, None)
+    """
     kind, _, name = subject.partition("/")
-    return _PLACES[kind].format(name) if kind in _PLACES and name.isalnum() else None
+    named = name.isalnum() and (kind == "setting" or name.isdecimal())
+    return _PLACES[kind].format(name) if kind in _PLACES and named else None
 
 
 def told(details: dict[str, Any]) -> str:
