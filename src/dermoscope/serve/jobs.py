@@ -35,11 +35,15 @@ news = threading.Condition()
 
 @dataclass(frozen=True)
 class Given:
-    """One file of a batch, as it came. Without a pseudonym it gets `B<batch>-<number>`."""
+    """One file of a batch, as it came. Without a pseudonym it gets `B<batch>-<number>`.
+
+    `refused` says why it is not looked at.
+    """
 
     data: bytes
     pseudonym: str = ""
     lesion: str = "1"
+    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,11 @@ def _stored(service: Service, given: Iterable[Given]) -> list[tuple[Given, "_Kep
             if chunk[-1][0] > MOST_FILES:
                 raise InputError(f"a batch has at most {MOST_FILES} images; send the others as another one")
             checked = [_checked(one) for _, one in chunk]
-            rows += zip(checked, pool.map(lambda item: _kept(service, item[1].data, item[0]), chunk), strict=True)
+            rows += zip(
+                checked,
+                pool.map(lambda item: item[1].refused or _kept(service, item[1].data, item[0]), chunk),
+                strict=True,
+            )
     return rows
 
 

@@ -48,6 +48,16 @@ def test_a_batch_is_sent_followed_and_leads_to_its_cases(reader: "TestClient", w
     assert "Tuesday Finished 2 of 3 read" in words(reader.get("/batches").text)
 
 
+def test_a_file_that_is_too_large_is_told_as_that(
+    reader: "TestClient", words: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("serve.api.files", "serve.pages.batches"):
+        monkeypatch.setattr(f"dermoscope.{place}.MOST_UPLOAD", 9)
+    said = words(reader.post("/batches", files=[("files", ("large.jpg", b"x" * 1234, "image/jpeg"))]).text)
+    assert "image 1: 1,234 bytes; at most 9 are taken" in said
+    assert "large.jpg" not in said
+
+
 def test_htmx_gets_the_part_that_changes_and_the_address_to_go_to(reader: "TestClient") -> None:
     sent = reader.post("/batches", files=[picture()], headers=HTMX, follow_redirects=False)
     assert (sent.status_code, sent.headers["hx-redirect"]) == (204, "/batches/1")

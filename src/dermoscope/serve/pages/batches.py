@@ -113,10 +113,15 @@ def _wrong(sent: Sequence[UploadFile], names: Names) -> Wrong | None:
 
 
 def _given(files: Sequence[Given], names: Names) -> Iterator[jobs.Given]:
-    """Each file with its pseudonym, read when its turn comes. One that is too large is told as no picture."""
+    """Each file with its pseudonym, read when its turn comes; one that is too large is not."""
     for place, one in enumerate(files):
         pseudonym = {"by_name": one.image[:80], "own": names.lines[place] if names.naming == "own" else ""}
-        yield jobs.Given(b"" if oversize(one) else one.read(), pseudonym.get(names.naming, ""))
+        called, large = pseudonym.get(names.naming, ""), oversize(one)
+        if large is None:
+            yield jobs.Given(one.read(), called)
+        else:
+            size = f"{one.upload.size or 0:,} bytes; at most {MOST_UPLOAD:,} are taken"
+            yield jobs.Given(b"", called, refused=f"image {place + 1}: {size}")
 
 
 def _overview(
