@@ -77,7 +77,7 @@ def asker(people: "People") -> dict[str, str]:
 def _open(document: dict) -> dict:
     """A description without login: data that does not fit is sent by somebody who has entered, as any other."""
     copy = json.loads(json.dumps(document))
-    copy["components"].pop("securitySchemes", None)
+    copy.get("components", {}).pop("securitySchemes", None)
     for operation in (one for item in copy["paths"].values() for one in item.values()):
         operation.pop("security", None)
     return copy
