@@ -5,7 +5,9 @@ import threading
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,6 +16,7 @@ from dermoscope.core.errors import BusyError, ImageError
 from dermoscope.core.prediction import Prediction
 from dermoscope.data.synthetic import draw
 from dermoscope.predict.predictor import Predictor
+from dermoscope.serve.desk import Service
 from dermoscope.serve.engine import Engine, Load
 
 
@@ -278,3 +281,44 @@ def test_what_waits_can_be_refused_at_once(gate: Gate, files: list[bytes]) -> No
 def test_names_for_other_images_are_a_mistake(engine: Engine, files: list[bytes]) -> None:
     with pytest.raises(ValueError, match="1 names for 2 images"):
         engine.predict(files[:2], names=["a"])
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_too_many_requests_with_pictures_are_refused_at_the_door_and_pages_go_on(
+    request: pytest.FixtureRequest, service: Service, files: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dermoscope.serve.doors.MOST", 2)
+    live = request.getfixturevalue("live")  # which reads that number when it starts
+    entered, go_on = threading.Semaphore(0), threading.Event()
+    each = service.engine.each
+
+    def slow(*given: Any, **how: Any) -> Any:
+        entered.release()
+        assert go_on.wait(30)
+        return each(*given, **how)
+
+    monkeypatch.setattr(service.engine, "each", slow)
+    with httpx.Client(base_url=live, timeout=60) as http, ThreadPoolExecutor(3) as pool:
+        most = service.engine.most_waiting
+
+        def ask() -> httpx.Response:
+            return http.post("/api/v1/classify", files={"files": files[0]})
+
+        first = [pool.submit(ask) for _ in range(2)]
+        try:
+            for _ in first:
+                assert entered.acquire(timeout=30)
+            refused = ask()
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
+            assert refused.json()["detail"].startswith("2 requests with pictures are under way, and no more are taken")
+            page = http.post("/cases/new", files={"files": files[0]}, headers={"X-Reader": "anna"})
+            assert (page.status_code, "Too much to do just now" in page.text) == (503, True)
+            assert http.get("/", headers={"X-Reader": "anna"}).status_code == 200
+            service.engine.most_waiting = 0
+            full = http.get("/ready")
+            assert (full.status_code, full.json()["ready"], full.headers["retry-after"]) == (503, False, "30")
+        finally:
+            service.engine.most_waiting = most
+            go_on.set()
+        assert [one.result(60).status_code for one in first] == [200, 200]
+        assert ask().status_code == 200

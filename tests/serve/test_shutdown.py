@@ -105,22 +105,37 @@ def test_what_was_accepted_is_answered_and_then_it_ends(tmp_path: Path, lesion: 
     store.close()
 
 
-def test_a_second_signal_or_the_time_ends_at_once_and_says_what_was_left(tmp_path: Path) -> None:
+def test_when_the_time_is_over_it_ends_at_once_and_says_what_was_left(tmp_path: Path) -> None:
     head = b"POST /api/v1/cases HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     head += b"Content-Length: 9\r\n\r\n{"
-    said = "1 requests were not answered, 0 images not read; items of batches wait for the start"
-    for seconds, why in (("60", "a second signal came"), ("1", "the 1 s for it are over")):
-        with running(tmp_path / "service", serve_drain_s=seconds) as (process, url):
-            with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as hanging:
-                hanging.sendall(head)
-                time.sleep(0.3)
-                process.send_signal(signal.SIGTERM)
-                if seconds == "60":
-                    time.sleep(0.5)
-                    process.send_signal(signal.SIGTERM)
-                assert process.wait(20) == 1
-            assert process.stderr is not None
-            assert f"dermoscope ends at once ({why}): {said}" in process.stderr.read()
+    with running(tmp_path / "service", serve_drain_s="1") as (process, url):
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as hanging:
+            hanging.sendall(head)
+            time.sleep(0.3)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 1
+        assert process.stderr is not None
+        assert (
+            "dermoscope ends at once (the 1 s for it are over): 1 requests were not answered, 0 images not read; items "
+            "of batches wait for the start" in process.stderr.read()
+        )
+
+
+def test_a_second_signal_ends_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    import uvicorn
+    from fastapi import FastAPI
+
+    from dermoscope.serve.ending import Server
+
+    ended: list[int] = []
+    monkeypatch.setattr("dermoscope.serve.ending.os._exit", ended.append)
+    app = FastAPI()
+    server = Server(uvicorn.Config(app), app, 60)
+    server.handle_exit(signal.SIGTERM, None)
+    assert (server.should_exit, ended) == (True, [])
+    server.handle_exit(signal.SIGINT, None)
+    assert ended == [1]
+    assert "dermoscope ends at once (a second signal came): 0 requests" in capsys.readouterr().err
 
 
 def test_who_sends_slowly_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

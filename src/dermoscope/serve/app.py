@@ -1,7 +1,7 @@
 """The service as one application: opened, put together, closed."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from urllib.parse import urlsplit
 
 from fastapi import Depends, FastAPI
@@ -16,6 +16,7 @@ from dermoscope.serve.api.describe import describe
 from dermoscope.serve.blobs import Blobs
 from dermoscope.serve.depends import authorised
 from dermoscope.serve.desk import Service
+from dermoscope.serve.doors import Doors, make_room
 from dermoscope.serve.engine import Engine
 from dermoscope.serve.guard import stand_before
 from dermoscope.serve.keeping import Keeping
@@ -64,13 +65,14 @@ def close_service(service: Service) -> None:
     service.store.close()
 
 
-def create_app(options: Options, service: Service | None = None) -> FastAPI:
-    """The application. The service (opened when it starts, where none is given) stands in `app.state.service`."""
+def _life(options: Options, service: Service | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """From the start of the service to its end."""
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         opened = await run_in_threadpool(open_service, options) if service is None else service
         app.state.service, app.state.metrics = opened, Metrics(opened)
+        app.state.most_uploads = make_room(options.most_waiting)
         beat = await run_in_threadpool(_beat, opened)
         worker, keeping = Worker(opened), await run_in_threadpool(Keeping, opened)
         try:
@@ -82,13 +84,18 @@ def create_app(options: Options, service: Service | None = None) -> FastAPI:
             app.state.metrics.close()
             await run_in_threadpool(close_service, opened)
 
+    return life
+
+
+def create_app(options: Options, service: Service | None = None) -> FastAPI:
+    """The application. The service (opened when it starts, where none is given) stands in `app.state.service`."""
     app = FastAPI(
         title="dermoscope",
         version=__version__,
         summary="A second reader of dermoscopic images for research, that knows when not to answer.",
         description="Research software: not a medical device, no diagnosis without a physician.",
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        lifespan=life,
+        lifespan=_life(options, service),
         openapi_tags=api.TAGS,
         docs_url=None,
         redoc_url=None,
@@ -103,6 +110,7 @@ def create_app(options: Options, service: Service | None = None) -> FastAPI:
     app.state.provider = Provider.of(options)
     problems.install(app, pages.error_page)
     describe(app, login=not options.no_login)
+    app.add_middleware(Doors, page=pages.error_page)
     app.add_middleware(BodyLimit)
     app.add_middleware(BodyTime)
     stand_before(app, _names(options))
