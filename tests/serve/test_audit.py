@@ -383,6 +383,7 @@ def child(options: Options, pairs: int, name: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 def test_processes_write_one_chain_and_a_kill_leaves_it_whole(store: Store, options: Options) -> None:
     with child(options, 30, "a") as ending, child(options, 100_000, "b") as killed:
         assert killed.stdout is not None

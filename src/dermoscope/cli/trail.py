@@ -117,13 +117,16 @@ def prune(
 
 
 def _write(out: Path, lines: "Iterator[str]") -> None:
-    """A file that is whole or not there; it may be larger than the memory."""
+    """A file that is whole or not there, for nobody else; it may be larger than the memory."""
+    import os
+    from functools import partial
+
     from dermoscope.core.errors import InputError
     from dermoscope.data.store import PART
 
     unfinished = out.parent / f"{PART}{out.name}"
     try:
-        with unfinished.open("w", encoding="utf-8") as file:
+        with open(unfinished, "w", encoding="utf-8", opener=partial(os.open, mode=0o600)) as file:
             file.writelines(lines)
         unfinished.replace(out)
     except OSError as error:
