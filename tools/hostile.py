@@ -36,8 +36,8 @@ WAYS = ("classify", "case", "page", "batch")
 """Ways in: `POST /api/v1/classify`, a case's images, the page of a case, a batch."""
 LONGEST = 60.0
 """Seconds that one answer may take on a busy machine."""
-MOST_MB = 2_500
-"""Megabytes that the serving process may have at any moment: a WebP of a hundred million pixels beside what is held."""
+MOST_MB = 3_500
+"""Megabytes that the serving process may have at any moment: a WebP of 98 million pixels beside two that the model looks at."""
 LATEST = 2.0
 """Seconds within which 99 in 100 calls of /health are answered meanwhile."""
 HEADERS = {"X-Reader": "R7", "Cookie": "reader=R7; language=en"}

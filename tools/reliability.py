@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import faults
+import hostile
 import interrupted
 import kills
 import load
@@ -98,7 +99,35 @@ def loaded(folder: Path) -> Part:
     return Part("Load", words, tuple(rows), found.fine)
 
 
-PARTS: Mapping[str, Callable[[Path], Part]] = {"runs": runs, "kills": struck, "faults": broken, "load": loaded}
+def sent(folder: Path) -> Part:
+    """Hostile files, names and requests."""
+    found = hostile.attack_process(folder, tuple(hostile.KINDS), hostile.VARIANTS)
+    rows = [
+        ("what", "number"),
+        ("kinds", str(found.kinds)),
+        ("requests", str(found.sent)),
+        ("files refused with a reason", str(found.refused)),
+        ("files read, the right picture where that is known", str(found.read)),
+        ("memory at most (MB)", f"{found.peak_mb:.0f}"),
+        ("99 in 100 calls of /health within (s)", f"{found.health_p99_s}"),
+        ("faults", str(len(found.faults))),
+        *(("fault", fault[:300]) for fault in found.faults[:20]),
+    ]
+    words = (
+        "Every kind of [what uploads are refused](reference/uploads.md) in five variants by every way in, besides names "
+        "and whole requests that are wrong. A fault is a failure, an answer without a reason, another picture, a file "
+        "outside the store, a secret in an answer, or too much memory."
+    )
+    return Part("Hostile uploads", words, tuple(rows), found.fine)
+
+
+PARTS: Mapping[str, Callable[[Path], Part]] = {
+    "runs": runs,
+    "kills": struck,
+    "faults": broken,
+    "uploads": sent,
+    "load": loaded,
+}
 
 
 def main() -> None:
