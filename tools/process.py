@@ -26,11 +26,18 @@ class Running:
         """SIGKILL: it can finish nothing."""
         self.process.kill()
         self.process.wait()
+        self._forget()
 
     def stop(self) -> int:
         """SIGTERM, and its exit code once it has finished what it accepted. Raises subprocess.TimeoutExpired."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=END)
+        code = self.process.wait(timeout=END)
+        self._forget()
+        return code
+
+    def _forget(self) -> None:
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
 
 def start(folder: Path, *flags: str, environment: Mapping[str, str] | None = None) -> Running:
@@ -57,6 +64,7 @@ def start(folder: Path, *flags: str, environment: Mapping[str, str] | None = Non
             break
     else:
         process.wait()
+        process.stdout.close()
         raise RuntimeError(f"the service ended before it was ready: {said}{log.read_text()[-2000:]}")
     found = re.search(r"ready: (\S+)", said)
     assert found is not None, said
