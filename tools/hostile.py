@@ -37,7 +37,7 @@ WAYS = ("classify", "case", "page", "batch")
 LONGEST = 60.0
 """Seconds that one answer may take on a busy machine."""
 MOST_MB = 3_500
-"""Megabytes that the serving process may have at any moment: a WebP of 98 million pixels beside two that the model looks at."""
+"""Megabytes that the serving process may have: a WebP of 98 million pixels is read beside two for the model."""
 LATEST = 2.0
 """Seconds within which 99 in 100 calls of /health are answered meanwhile."""
 HEADERS = {"X-Reader": "R7", "Cookie": "reader=R7; language=en"}

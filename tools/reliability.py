@@ -114,8 +114,8 @@ def sent(folder: Path) -> Part:
         *(("fault", fault[:300]) for fault in found.faults[:20]),
     ]
     words = (
-        "Every kind of [what uploads are refused](reference/uploads.md) in five variants by every way in, besides names "
-        "and whole requests that are wrong. A fault is a failure, an answer without a reason, another picture, a file "
+        "Every kind of [what uploads are refused](reference/uploads.md) in five variants by every way in, besides "
+        "names, and requests that are wrong. A fault is a failure, an answer without a reason, another picture, a file "
         "outside the store, a secret in an answer, or too much memory."
     )
     return Part("Hostile uploads", words, tuple(rows), found.fine)
