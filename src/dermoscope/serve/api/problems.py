@@ -174,7 +174,8 @@ def install(app: FastAPI, elsewhere: Elsewhere) -> None:
 
     def told(request: Request, error: Exception) -> Response:
         response = problem_of(request, error) if is_machine(request.url.path) else elsewhere(request, error)
-        if isinstance(error, DermoscopeError | OSError) and response.status_code in (500, 501, 507):
+        foreseen = isinstance(error, DermoscopeError) and response.status_code in (500, 501)
+        if foreseen or response.status_code == 507:
             # what was not foreseen is logged by `Watch`
             logging.getLogger(__name__).error("the service is at fault", exc_info=error)
         return response
