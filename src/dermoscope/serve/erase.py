@@ -41,7 +41,7 @@ from dermoscope.serve.tables import (
 )
 
 GONE = 410
-"""The status of an answer that may not be given again, for what it spoke of was deleted."""
+"""The status of an answer that is given no more, for what it spoke of was deleted."""
 LONGEST = 200
 """Characters of a reason."""
 _TIMES = 20
@@ -216,18 +216,12 @@ def _drop_job(session: Session, number: int | None) -> None:
 
 def _forget_answers(session: Session, pseudonym: str, case_id: int, images: Sequence[int]) -> None:
     """Answers that spoke of a case are given no more; their keys stay taken, so that nobody sends it in again."""
-    body = {
-        "type": "about:blank",
-        "title": "Gone",
-        "status": GONE,
-        "detail": "what was sent with this Idempotency-Key has been deleted",
-    }
     places = {f"/api/v1/cases/{case_id}", *(f"/api/v1/images/{k}" for k in images)}
     for found in session.scalars(select(Answered).execution_options(yield_per=500)).all():
         if pseudonym == found.key or (len(pseudonym) > 3 and pseudonym in found.key):
             session.delete(found)
         elif _speaks_of(found, pseudonym, case_id, places):
-            found.status, found.body, found.digest = GONE, body, ""
+            found.status, found.body, found.digest = GONE, {}, ""
 
 
 def _speaks_of(found: Answered, pseudonym: str, case_id: int, places: Collection[str]) -> bool:

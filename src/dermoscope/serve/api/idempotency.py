@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 from dermoscope.core.errors import ConflictError, InputError
 from dermoscope.serve.depends import Asking, Serving
 from dermoscope.serve.desk import Desk
+from dermoscope.serve.erase import GONE
 from dermoscope.serve.processes import living
 from dermoscope.serve.tables import Answered, now
 
@@ -155,6 +156,10 @@ def _known(session: Session, post: Post) -> Answered | None:
 
 
 def _again(session: Session, post: Post, found: Answered, digest: str) -> Response:
+    if found.status == GONE:
+        raise ConflictError(
+            "what was sent with this Idempotency-Key has been deleted; take another key to send it again"
+        )
     if found.digest != digest:
         raise InputError("this Idempotency-Key was used here with other content; take another key for another request")
     if found.status == UNDER_WAY:
