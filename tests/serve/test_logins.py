@@ -214,7 +214,7 @@ def test_while_one_waits_the_right_password_is_not_tried_and_nothing_is_hashed(
         with pytest.raises(WrongError):
             enter(store, "guess")
     monkeypatch.setattr(passwords, "verified", None)
-    with pytest.raises(TooManyError, match=r"too many attempts to enter failed; try again in \d s"):
+    with pytest.raises(TooManyError, match=r"too many attempts to enter failed; try again in \d+ s"):
         enter(store)
 
 
