@@ -78,6 +78,7 @@ def test_two_hundred_requests_while_models_change(live: str, service: Service, b
         while not stop.is_set():
             for name in ("first", "second"):
                 said.append(http.put("/api/v1/models", json={"bundle": name}, timeout=60).status_code)
+                stop.wait(0.5)
 
     def upload(number: int) -> str | None:
         if number % 4:
