@@ -31,5 +31,5 @@ def silent(request: Request, service: Serving, person: Asking) -> HTMLResponse:
             sensitivities=SENSITIVITIES,
             counted=COUNTED,
             others=OTHERS,
-            served=service.engine.predictor.bundle.sha256,
+            served=desk.bundle.sha256,
         )
