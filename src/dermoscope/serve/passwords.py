@@ -22,7 +22,18 @@ SHORTEST, LONGEST = 12, 200
 _FEWEST = 4
 """Different characters of a password: `aaaabbbbcccc` is guessed as soon as the commonest are."""
 COMMON = frozenset(
-    ["123456789012", "1234567890123", "12345678901234", "123456789123", "123123123123", "1234567890ab", "123456abcdef", "1q2w3e4r5t6y", "1qaz2wsx3edc", "1qazxsw23edc", "abcdefghijkl", "abcd1234efgh", "abc123abc123", "adminadminadmin", "adminadmin123", "administrator", "changemechangeme", "changeme1234", "correcthorsebatterystaple", "dermatology1", "dermatologie", "dermatoscope", "dermoscope123", "dermoscopedermoscope", "dermoscopy123", "iloveyou1234", "iloveyouforever", "letmein12345", "letmeinletmein", "krankenhaus1", "motdepasse123", "passw0rd1234", "password1234", "password12345", "password123456", "passwordpassword", "passwort1234", "passwort12345", "passwort123456", "passwortpasswort", "q1w2e3r4t5y6", "qwerty123456", "qwertyqwerty", "qwertyuiop12", "qwertyuiop123", "qwertyuiopasdf", "qwertz123456", "qwertzqwertz", "qwertzuiop12", "qwertzuiop123", "qwertzuiopasdf", "trustno1trustno1", "unknown12345", "welcome12345", "welcome123456", "willkommen12", "willkommen123", "willkommen1234", "1234567890qwertyuiop", "hospital1234", "melanoma1234", "sommer202620", "geheim123456", "geheimgeheim", "hallohallo12", "hallo1234567"]
+    """
+    123456789012 1234567890123 12345678901234 123456789123 123123123123 1234567890ab 123456abcdef 1q2w3e4r5t6y
+    1qaz2wsx3edc 1qazxsw23edc abcdefghijkl abcd1234efgh abc123abc123 adminadminadmin adminadmin123
+    administrator changemechangeme changeme1234 correcthorsebatterystaple dermatology1 dermatologie
+    dermatoscope dermoscope123 dermoscopedermoscope dermoscopy123 iloveyou1234 iloveyouforever letmein12345
+    letmeinletmein krankenhaus1 motdepasse123 passw0rd1234 password1234 password12345 password123456
+    passwordpassword passwort1234 passwort12345 passwort123456 passwortpasswort q1w2e3r4t5y6 qwerty123456
+    qwertyqwerty qwertyuiop12 qwertyuiop123 qwertyuiopasdf qwertz123456 qwertzqwertz qwertzuiop12
+    qwertzuiop123 qwertzuiopasdf trustno1trustno1 unknown12345 welcome12345 welcome123456 willkommen12
+    willkommen123 willkommen1234 1234567890qwertyuiop hospital1234 melanoma1234 sommer202620 geheim123456
+    geheimgeheim hallohallo12 hallo1234567
+    """.split()
 )
 """The commonest that are long enough, in small letters, and what is near at hand here."""
 
