@@ -104,7 +104,6 @@ def engine_of(options: Options, vault: Vault) -> Engine:
         "pool_timeout": _WAIT,
         "json_serializer": _as_json,
         "hide_parameters": True,  # they would stand in the text of an error
-        "hide_parameters": True,  # they would stand in the text of an error
     }
     try:
         if not options.url.startswith("sqlite"):
