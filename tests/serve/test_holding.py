@@ -1,6 +1,9 @@
 """How much of uploaded pictures is held at one time."""
 
 import gc
+import platform
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from starlette.testclient import TestClient
 
 from dermoscope.core.errors import BusyError, ImageError
 from dermoscope.serve import holding, uploads
-from dermoscope.serve.holding import Held, held
+from dermoscope.serve.holding import Held, give_back_large_pieces, held
 from dermoscope.serve.uploads import clean
 
 from .test_uploads import saved
@@ -73,3 +76,31 @@ def test_large_images_are_cleaned_one_after_the_other() -> None:
     flat = saved("PNG", np.zeros((4000, 4000, 3), np.uint8))
     assert uploads._pixels(flat) == 16_000_000
     assert uploads._pixels(b"none") == 0
+
+
+LARGE = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+import numpy as np
+from PIL import Image
+from dermoscope.serve.holding import give_back_large_pieces
+if sys.argv[1] == "given back":
+    assert give_back_large_pieces()
+def work(_):
+    for _ in range(3):
+        [Image.fromarray(np.full((3000, 3000, 3), 7, np.uint8)).copy() for _ in range(2)]
+with ThreadPoolExecutor(6) as pool:
+    list(pool.map(work, range(6)))
+    print(int(Path("/proc/self/statm").read_text().split()[1]) * 4096 // 1_000_000)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps large pieces")
+def test_memory_of_large_pictures_goes_back_to_the_system() -> None:
+    def left(how: str) -> int:
+        said = subprocess.run([sys.executable, "-c", LARGE, how], capture_output=True, text=True, check=True)
+        return int(said.stdout)
+
+    assert left("given back") < 150
+    assert give_back_large_pieces()

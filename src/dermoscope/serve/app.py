@@ -20,6 +20,7 @@ from dermoscope.serve.doors import Doors, make_room
 from dermoscope.serve.engine import Engine
 from dermoscope.serve.guard import stand_before
 from dermoscope.serve.keeping import Keeping
+from dermoscope.serve.holding import give_back_large_pieces
 from dermoscope.serve.limits import FORM_LIMITS, BodyLimit
 from dermoscope.serve.metrics import Metrics
 from dermoscope.serve.oidc import Provider
@@ -41,6 +42,7 @@ def open_service(options: Options) -> Service:
 
     Raises InputError for a folder or database that cannot be used, BundleError for a model that cannot.
     """
+    give_back_large_pieces()
     if options.no_login and not options.on_loopback:
         raise InputError(
             f"others reach {options.host}, and with --no-login everybody is an admin; leave it out, or serve 127.0.0.1"

@@ -4,6 +4,7 @@ A picture may grow when it becomes a PNG: two megabytes of WebP are three hundre
 from when a picture is cleaned until nothing refers to it any longer.
 """
 
+import ctypes
 import threading
 from collections import deque
 
@@ -16,6 +17,7 @@ MOST_OF_ONE = 200_000_000
 MOST_HELD = 1_000_000_000
 """Bytes of the cleaned pictures of all requests at most."""
 
+_M_MMAP_THRESHOLD, _PIECE = -3, 4_000_000
 _lock = threading.Lock()
 _held = 0
 _returned: deque[int] = deque()
@@ -49,3 +51,15 @@ def _settle() -> None:
     global _held
     while _returned:
         _held -= _returned.popleft()
+
+
+def give_back_large_pieces() -> bool:
+    """Let memory of four megabytes and more go back to the system as soon as it is free; whether that is known here.
+
+    glibc learns from what is freed to keep such pieces for the thread that had them: after eight threads have each read
+    an image of 98 million pixels it keeps 2.6 GB (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    try:
+        return bool(ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _PIECE))
+    except (AttributeError, OSError, TypeError):  # another C library
+        return False
