@@ -19,8 +19,8 @@ from dermoscope.serve.desk import Service
 from dermoscope.serve.doors import Doors, make_room
 from dermoscope.serve.engine import Engine
 from dermoscope.serve.guard import stand_before
-from dermoscope.serve.keeping import Keeping
 from dermoscope.serve.holding import give_back_large_pieces
+from dermoscope.serve.keeping import Keeping
 from dermoscope.serve.limits import FORM_LIMITS, BodyLimit
 from dermoscope.serve.metrics import Metrics
 from dermoscope.serve.oidc import Provider
