@@ -1,8 +1,9 @@
-"""Figures of the service for Prometheus: what was asked, how long it took, what waits, what was answered.
+"""Figures of the service for Prometheus: what was asked, how long it took, what waits, how many answers.
 
-No label names a patient, a case or a reader: routes are patterns, answers are kinds, models are hashes. Of several
-processes each counts in files of a folder that they share, and any of them tells of all; what the database and the disk
-hold is looked up when it is asked for.
+No label names a patient, a case or a reader: routes are patterns, models are hashes. Nor does one say what was
+answered: whoever adds a picture would read there what `answers.visible` hides. Of several processes each counts in
+files of a folder that they share, and any of them tells of all; what the database and the disk hold is looked up when
+it is asked for.
 """
 
 import contextlib
@@ -61,7 +62,7 @@ class Metrics:
         self.sent = self._counter("http_sent_bytes", "Bytes of answers", "route")
         self.refused = self._counter("busy_refusals", "Requests refused because there was too much to do")
         self.images = self._counter("images_read", "Images that went through the network")
-        self.answers = self._counter("answers", "Answers that were stored, by kind and model", "answer", "model")
+        self.answers = self._counter("answers", "Answers that were stored, by model", "model")
         self.events = self._counter("events", "Lines of the audit trail, by verb", "what")
         self.waiting = self._gauge("images_waiting", "Images that wait for the network")
         self.busy = self._gauge("images_busy", "Images in the network")
@@ -113,7 +114,7 @@ class Metrics:
             if isinstance(row, Event):
                 news.append((self.events, (row.what,)))
             elif isinstance(row, Result):
-                news.append((self.answers, (row.answer, row.model[:12])))
+                news.append((self.answers, (row.model[:12],)))
 
     def _kept(self, session: Session) -> None:
         for counter, labels in session.info.pop(_NEWS, ()):
