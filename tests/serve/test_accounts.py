@@ -69,6 +69,21 @@ def test_each_role_may_do_what_those_before_it_may(role: accounts.Role, may: tup
                 Person("a", role).require(needed)
 
 
+def test_a_name_that_looks_like_another_is_that_one_or_none(store: Store) -> None:
+    with store.begin() as session:
+        ada = accounts.create_user(session, "Ada", "admin", "terminal")
+        assert accounts.user_named(session, "\uff21da") is ada  # a wide A
+        with pytest.raises(ConflictError, match="no name is given twice"):
+            accounts.create_user(session, "\uff21da", "reader", "Ada")
+        with pytest.raises(ConflictError, match="stands in the audit trail"):
+            accounts.create_user(session, "\ufb01rst start", "reader", "Ada")
+        for name in ("\u0410da", "Ad\u03b1"):  # a Cyrillic A, a Greek alpha
+            with pytest.raises(InputError, match="mixes letters of several alphabets"):
+                accounts.create_user(session, name, "reader", "Ada")
+        for name in ("\u0410\u043d\u043d\u0430 2", "\u540d\u524d A", "A\u0308rztin"):
+            assert accounts.create_user(session, name, "reader", "Ada")
+
+
 def test_a_name_is_given_once_and_stays(store: Store) -> None:
     with store.begin() as session:
         ada = accounts.create_user(session, "  Ada  Ä ", "admin", "terminal")

@@ -245,6 +245,16 @@ def test_an_address_that_tries_many_names_waits_too(store: Store) -> None:
 
 
 @pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize("write", ["Ada{0}", "{0}ADA", "\uff21da{0}"])
+def test_a_name_is_one_however_it_is_written(store: Store, write: str) -> None:
+    with store.begin() as session:
+        for number in range(5):
+            throttle.begin(session, write.format(" " * number), f"198.51.100.{number}")
+        with pytest.raises(TooManyError):
+            throttle.begin(session, "ada", "203.0.113.5")
+
+
+@pytest.mark.usefixtures("ada")
 def test_many_at_once_are_many(store: Store) -> None:
     refused: list[str] = []
 

@@ -12,6 +12,7 @@ reader gives the code name that is to stand in the records, and everybody is an 
 
 import re
 import secrets
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ ROLES: tuple[Role, ...] = get_args(Role)
 """Each may do what those before it may."""
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 LANGUAGES: tuple[Language, ...] = ("en", "de")
+_ALIKE = frozenset(("LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "COPTIC", "CHEROKEE"))
+"""Alphabets that have letters which look the same."""
 _KEY = 32
 """Bytes of the key that short-lived cookies are signed with."""
 NAME = re.compile(r"[\w][\w .@+-]{0,78}", re.UNICODE)
@@ -41,7 +44,9 @@ TERMINAL = "terminal"
 """Who did what was done on the machine itself, by `dermoscope user`."""
 FIRST_START = "first start"
 """Who did what a service does when it is new."""
-RESERVED = (TERMINAL, FIRST_START, "nobody", "api", "service", "retention")
+PROVIDER = "openid connect"
+"""Who made the accounts that the provider let in, and changes their roles."""
+RESERVED = (TERMINAL, FIRST_START, PROVIDER, "nobody", "api", "service", "retention")
 """Names that stand in the trail for what no account did."""
 
 
@@ -71,9 +76,14 @@ class Person:
             raise ForbiddenError(f"this needs the role {role}, and yours is {self.role}; an admin can change that")
 
 
+def plain_name(text: str) -> str:
+    """A name as it is stored and looked for: no spaces around it, and of letters that are one in Unicode (NFKC) one."""
+    return " ".join(unicodedata.normalize("NFKC", text).split())
+
+
 def checked_name(text: str) -> str:
     """A reader's code name without spaces around it. Raises InputError for one that could not stand in a record."""
-    name = " ".join(text.split())
+    name = plain_name(text)
     if not NAME.fullmatch(name):
         raise InputError("a reader's code name has 1 to 79 letters, digits, spaces or . @ + - _; choose such a one")
     return name
@@ -116,7 +126,7 @@ def users(session: Session) -> list[User]:
 
 def user_named(session: Session, name: str) -> User | None:
     """The account of that name, however its letters are written large or small."""
-    plain = " ".join(name.split())
+    plain = plain_name(name)
     # a PostgreSQL of locale C knows small letters of A to Z only: as it is written a name is found all the same
     same = or_(User.name == plain, func.lower(User.name) == plain.lower())
     return session.scalar(select(User).where(same).order_by(User.id).limit(1))
@@ -139,9 +149,12 @@ def active_admins(session: Session) -> int:
 def create_user(session: Session, name: str, role: str, by: str) -> User:
     """A new account, which has no password yet: `links.user_link` leads to one.
 
-    Raises InputError for a name that cannot be one, ConflictError for one that was given before.
+    Raises InputError for a name that cannot be one, or mixes alphabets (an `A` of another one makes a second Ada),
+    ConflictError for one that was given before.
     """
     name, role = checked_name(name), checked_role(role)
+    if len(_ALIKE & {unicodedata.name(sign, "").partition(" ")[0] for sign in name}) > 1:
+        raise InputError("the name mixes letters of several alphabets that look the same; write it in one of them")
     if name.lower() in RESERVED:
         raise ConflictError(f"{name} stands in the audit trail for the service itself; choose another name")
     if user_named(session, name) is not None:

@@ -4,13 +4,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dermoscope.core.errors import ConflictError, InputError
-from dermoscope.serve.accounts import change_role, create_user, end_logins
+from dermoscope.serve.accounts import PROVIDER, change_role, create_user, end_logins
 from dermoscope.serve.oidc import Identity, NotLetInError
 from dermoscope.serve.tables import User
 from dermoscope.serve.trail import record
-
-BY = "openid connect"
-"""Who made the accounts that came this way, and changes their roles."""
 
 
 def admit(session: Session, identity: Identity, role: str) -> User:
@@ -26,7 +23,7 @@ def admit(session: Session, identity: Identity, role: str) -> User:
     if user.disabled_at is not None:
         raise NotLetInError("disabled", "the account was disabled here", identity)
     try:
-        change_role(session, user, role, BY)
+        change_role(session, user, role, PROVIDER)
     except ConflictError:
         raise NotLetInError("last", "the last admin is no admin for the provider", identity) from None
     return user
@@ -44,12 +41,12 @@ def refuse(session: Session, identity: Identity, why: str) -> None:
         record(session, "nobody", "login.failed", "user", by="oidc", why=why)
         return
     record(session, user.name, "login.failed", f"user/{user.id}", by="oidc", why=why)
-    end_logins(session, user, BY, why)
+    end_logins(session, user, PROVIDER, why)
 
 
 def _made(session: Session, identity: Identity, role: str) -> User:
     try:
-        user = create_user(session, identity.name, role, BY)
+        user = create_user(session, identity.name, role, PROVIDER)
     except ConflictError:
         raise NotLetInError("taken", "another account has that name", identity) from None
     except InputError:

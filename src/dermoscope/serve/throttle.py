@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 
 from dermoscope.core.errors import BusyError
+from dermoscope.serve.accounts import plain_name
 from dermoscope.serve.tables import Attempt, now
 
 FREE, FREE_OF_ADDRESS = 4, 49
@@ -64,12 +65,13 @@ def address_of(request: Request) -> str:
 
 def begin(session: Session, name: str, address: str) -> Tried:
     """Count an attempt to enter before it is made. Raises TooManyError where it has to wait."""
-    known = _bucket("known", name.lower(), address)
+    name = plain_name(name).lower()  # as `user_named` finds it: each way to write it would be tried by itself
+    known = _bucket("known", name, address)
     seen = _held(session, known)
     if seen is not None and seen.last_at > now() - KNOWN:
-        tried = Tried(((_bucket("both", name.lower(), address), FREE),), known)
+        tried = Tried(((_bucket("both", name, address), FREE),), known)
     else:
-        tried = Tried(((_bucket("name", name.lower()), FREE), (_bucket("address", address), FREE_OF_ADDRESS)), known)
+        tried = Tried(((_bucket("name", name), FREE), (_bucket("address", address), FREE_OF_ADDRESS)), known)
     wait = max(_wait(_held(session, bucket), free) for bucket, free in tried.buckets)
     if wait > 0:
         raise TooManyError("too many attempts to enter failed", wait)
