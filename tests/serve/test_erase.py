@@ -19,7 +19,7 @@ from dermoscope.serve.deletions import FILE, remember, remembered
 from dermoscope.serve.desk import Service
 from dermoscope.serve.options import Options
 from dermoscope.serve.store import Store
-from dermoscope.serve.tables import Answered, Blob, Case, Deletion, Event, Image, Job, JobItem, Patient, Table
+from dermoscope.serve.tables import Answered, Blob, Case, CaseKey, Deletion, Event, Image, Job, JobItem, Patient, Table
 from dermoscope.serve.uploads import Upload, clean
 from dermoscope.serve.worker import work_one
 
@@ -97,6 +97,27 @@ def test_nothing_of_a_deleted_case_is_found_anywhere(service: Service, options: 
         assert service.blobs.read(image.digest) == drawn[1].data
         assert desk.session.get_one(Blob, image.digest).references == 1
         assert image.results
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_the_planner_keeps_no_sample_of_what_went(service: Service, drawn: list[Upload]) -> None:
+    for k in range(3):
+        make(service, f"{SECRET}-{k}", drawn[:1], f"{k}")
+    with service.store.begin() as session:
+        for k in range(3):
+            job = Job(created_by="anna", title=f"{SECRET} {k}")
+            session.add(job)
+            session.flush()
+            given = {"job_id": job.id, "position": 1, "pseudonym": f"{SECRET}-{k}", "facts": {"lesion": "0"}}
+            session.add(JobItem(**given, state="failed", problem=f"lesion '0' of '{SECRET}-{k}' is case 1 already"))
+        keys = [held.key for held in session.scalars(select(CaseKey))]
+    with service.store.engine.connect() as connection:
+        connection.execute(text("ANALYZE"))
+        sampled = "SELECT string_agg(concat(histogram_bounds::text, most_common_vals::text), ' ') FROM pg_stats"
+        found = connection.scalar(text(f"{sampled} WHERE schemaname = 'public'"))
+    assert len(keys) == 3
+    assert not [key for key in keys if key.hex() in found]
+    assert SECRET not in found
 
 
 def test_it_is_remembered_that_it_was_deleted_by_whom_and_why(service: Service, drawn: list[Upload]) -> None:

@@ -60,10 +60,12 @@ NAMES = {
     "cases": ("lesion",),
     "blobs": ("digest",),
     "images": ("digest",),
-    "job_items": ("pseudonym", "digest"),
-    "answered": ("key",),
+    "jobs": ("title",),
+    "job_items": ("pseudonym", "digest", "problem"),
+    "answered": ("key", "digest"),
+    "case_keys": ("key",),
 }
-"""Columns that name a patient, a lesion or a picture."""
+"""Columns that name a patient, a lesion or a picture, and the keys whose destruction makes a line unreadable."""
 
 
 def _sample_no_names(many: int) -> None:
