@@ -4,7 +4,9 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from dermoscope.serve.app import create_app
 from dermoscope.serve.guard import POLICY, Guard
+from dermoscope.serve.options import Options
 
 
 @pytest.fixture
@@ -86,3 +88,16 @@ def test_every_answer_says_what_to_refuse_the_refusal_too(guarded: TestClient) -
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["x-frame-options"] == "DENY"
     assert "unsafe" not in POLICY
+
+
+@pytest.mark.parametrize(
+    "header", ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP"]
+)
+@pytest.mark.parametrize(("no_login", "status"), [(True, 403), (False, 200)])
+def test_without_login_nothing_is_answered_that_a_proxy_handed_on(no_login: bool, status: int, header: str) -> None:
+    app = create_app(Options(no_login=no_login))
+    calling = TestClient(app, base_url="http://127.0.0.1:8000")  # not entered: nothing is opened
+    assert calling.get("/health").status_code == 200
+    answer = calling.get("/health", headers={header: "203.0.113.9"})
+    assert answer.status_code == status
+    assert ("came through a proxy" in answer.text) == no_login

@@ -115,7 +115,7 @@ def create_app(options: Options, service: Service | None = None) -> FastAPI:
     app.add_middleware(Doors, page=pages.error_page)
     app.add_middleware(BodyLimit)
     app.add_middleware(BodyTime)
-    stand_before(app, _names(options))
+    stand_before(app, _names(options), alone=options.no_login)
     watch(app, options)
     return app
 

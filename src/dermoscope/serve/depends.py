@@ -14,6 +14,9 @@ from dermoscope.serve.desk import Service
 from dermoscope.serve.options import Options
 from dermoscope.serve.tables import ApiKey, Login, User, now
 
+HANDED_ON = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
+"""What proxies add to a request; none of them comes from a browser."""
+
 
 class NotEnteredError(ForbiddenError):
     """Nobody knows who is asking: pages lead to `/enter`, the API answers 401."""
@@ -49,7 +52,7 @@ def is_near(request: Request) -> bool:
     options = service_of(request).options
     if options.metrics_open or options.no_login:
         return True
-    handed_on = any(name in request.headers for name in ("forwarded", "x-forwarded-for", "x-real-ip"))
+    handed_on = any(name in request.headers for name in HANDED_ON)
     address = request.client.host if request.client else ""
     return not handed_on and not options.public_url and Options(host=address).on_loopback
 

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermoscope.serve.api.problems import answer as problem
 from dermoscope.serve.api.problems import is_machine
+from dermoscope.serve.depends import HANDED_ON
 from dermoscope.serve.logins import COOKIES
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -44,13 +45,13 @@ HEADERS = {
 }
 
 
-def stand_before(app: FastAPI, hosts: Collection[str] = ()) -> None:
+def stand_before(app: FastAPI, hosts: Collection[str] = (), *, alone: bool = False) -> None:
     """Let every request of an application pass a guard, and every answer: that to a failure is made outside of what
     `add_middleware` adds."""
     build = app.build_middleware_stack
 
     def built() -> ASGIApp:
-        return Guard(build(), hosts)
+        return Guard(build(), hosts, alone=alone)
 
     app.build_middleware_stack = built  # type: ignore[method-assign]
 
@@ -61,11 +62,12 @@ class Guard:
     A page of another origin cannot make a browser change anything here. Browsers say where a request comes from
     (`Sec-Fetch-Site`, `Origin`); what says neither and has the cookie of a login must have the header
     `X-Requested-With: dermoscope`. Where only this machine is served no other name leads to it (a name that an attacker
-    points at 127.0.0.1 would make his page one of the same origin).
+    points at 127.0.0.1 would make his page one of the same origin). With `alone` nothing is answered that a proxy
+    handed on: it may come from anywhere.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str] = ()) -> None:
-        self.app, self.hosts = app, frozenset(host.lower() for host in hosts)
+    def __init__(self, app: ASGIApp, hosts: Collection[str] = (), *, alone: bool = False) -> None:
+        self.app, self.hosts, self.alone = app, frozenset(host.lower() for host in hosts), alone
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -91,6 +93,11 @@ class Guard:
         host = headers.get("host", "")
         if self.hosts and _name(f"//{host}") not in self.hosts:
             return f"this service is not called {host!r}; use the address that it printed at its start"
+        if self.alone and any(name in headers for name in HANDED_ON):
+            return (
+                "this request came through a proxy, and with --no-login whoever it lets through would be admin; "
+                "start the service without --no-login"
+            )
         if method in _SAFE:
             return None
         fetched, origin = headers.get("sec-fetch-site"), headers.get("origin")
