@@ -2,17 +2,20 @@
 
 import datetime
 import json
+import os
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from typer.testing import CliRunner
 
 from dermoscope.cli.main import app
+from dermoscope.core.errors import FullError
 from dermoscope.data.synthetic import draw
 from dermoscope.serve import cases, jobs, readings, retention
 from dermoscope.serve.accounts import Person
 from dermoscope.serve.cases import NewCase
 from dermoscope.serve.desk import Service
+from dermoscope.serve.erase import Erased
 from dermoscope.serve.tables import (
     Answered,
     Attempt,
@@ -103,6 +106,34 @@ def test_images_of_old_batches_that_never_became_cases_go_too(service: Service) 
         assert [tuple(row) for row in held] == [(young, "failed"), (waiting, "waiting")]
         assert session.get(Job, old) is None
         assert session.scalar(select(func.count(Blob.digest))) == 1
+
+
+def test_what_old_batches_held_leaves_the_files_at_once(service: Service) -> None:
+    made = jobs.create(service, ADMIN, [jobs.Given(draw(2, "NV").jpeg(), f"Quittenbaum-{k}") for k in range(3)])
+    with service.desk(ADMIN) as desk:
+        jobs.cancel(desk, made)
+        desk.session.execute(update(Job).values(created_at=now() - LONG_AGO))
+    assert retention.apply(service.store, service.blobs, 30) == Erased(files=1)
+    assert not [path for path in (service.blobs.folder / "blobs").rglob("*") if path.is_file()]
+    if service.store.engine.dialect.name == "postgresql":
+        with service.store.engine.connect() as connection:
+            assert connection.scalar(text("SELECT pg_relation_size('job_items')")) == 0
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_room_is_made_before_what_needs_it(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    left_over = service.blobs.folder / "blobs" / "ab" / "ab".ljust(64, "0")
+    left_over.parent.mkdir(parents=True)
+    left_over.write_bytes(b"x")
+    os.utime(left_over, (0, 0))
+
+    def full(*_: object) -> None:
+        raise FullError("full")
+
+    monkeypatch.setattr(retention.erase, "finish", full)
+    with pytest.raises(FullError):
+        retention.maintain(service)
+    assert not left_over.exists()
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)

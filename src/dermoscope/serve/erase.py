@@ -11,7 +11,7 @@ step may be done twice. What stays is the name for ever of the case (`Case.uid`)
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import delete, select
@@ -44,6 +44,8 @@ GONE = 410
 """The status of an answer that is given no more, for what it spoke of was deleted."""
 LONGEST = 200
 """Characters of a reason."""
+_AT_ONCE = 50
+"""Cases that are taken out in one transaction: others wait no longer than for these."""
 _TIMES = 20
 """A patient is looked at that often for cases that came in while others were deleted."""
 
@@ -98,7 +100,7 @@ def patient(service: Service, person: Person, which: int | str, reason: str = ""
 
 
 def erase(store: Store, blobs: Blobs, uids: Sequence[str], who: str, reason: str) -> Erased:
-    """Delete cases by their names for ever, all at once; one that is not there is only noted."""
+    """Delete cases by their names for ever; one that is not there is only noted."""
     note(store, uids, who, reason)
     return _finish(store, blobs, uids)
 
@@ -129,6 +131,20 @@ def checked_reason(reason: str, pseudonym: str) -> str:
 
 
 def _finish(store: Store, blobs: Blobs, uids: Sequence[str]) -> Erased:
+    parts = [uids[start : start + _AT_ONCE] for start in range(0, len(uids), _AT_ONCE)]
+    erased = Erased()
+    for part in parts:
+        erased = _both(erased, _take_out_all(store, blobs, part))
+    erased = replace(erased, files=blobs.remove_unused(store), scrubbed=scrub(store))
+    for part in parts if erased.scrubbed else ():
+        with store.begin() as session:
+            for one in session.scalars(select(Deletion).where(Deletion.uid.in_(part), Deletion.ended_at.is_(None))):
+                one.ended_at = now()
+    return erased
+
+
+def _take_out_all(store: Store, blobs: Blobs, uids: Sequence[str]) -> Erased:
+    """Write down that these cases go, and take out their rows."""
     with store.begin() as session:  # of all processes one at a time writes to the file
         notes = session.scalars(select(Deletion).where(Deletion.uid.in_(uids))).all()
         remember(blobs.folder, [{"uid": d.uid, "at": trail.text_of_time(d.begun_at), "by": d.by} for d in notes])
@@ -137,13 +153,7 @@ def _finish(store: Store, blobs: Blobs, uids: Sequence[str]) -> Erased:
         held = {d.uid: d for d in session.scalars(select(Deletion).where(Deletion.uid.in_(uids)))}
         images = sum(_take_out(session, blobs, one, held[one.uid]) for one in found if one is not None)
         patients = sum(_take_out_patient(session, blobs, k, held[u].by) for k, u in _patients_of(found))
-    files = blobs.remove_unused(store)
-    scrubbed = scrub(store)
-    if scrubbed:
-        with store.begin() as session:
-            for one in session.scalars(select(Deletion).where(Deletion.uid.in_(uids), Deletion.ended_at.is_(None))):
-                one.ended_at = now()
-    return Erased(tuple(one.id for one in found if one is not None), patients, images, files, scrubbed)
+    return Erased(tuple(one.id for one in found if one is not None), patients, images)
 
 
 def _patients_of(cases: Sequence[Case | None]) -> list[tuple[int, str]]:
@@ -187,10 +197,10 @@ def _take_out_patient(session: Session, blobs: Blobs, number: int, who: str) -> 
     return True
 
 
-def drop_items(session: Session, blobs: Blobs, which: Any) -> None:
-    """Take images of batches out. A batch goes on without them, and goes too where nothing is left of it."""
-    jobs = set()
-    for item in session.scalars(which).all():
+def drop_items(session: Session, blobs: Blobs, which: Any) -> int:
+    """Take images of batches out; how many. A batch goes on without them, or goes too where nothing is left of it."""
+    jobs, items = set(), session.scalars(which).all()
+    for item in items:
         digest = item.digest
         jobs.add(item.job_id)
         session.delete(item)
@@ -199,6 +209,7 @@ def drop_items(session: Session, blobs: Blobs, which: Any) -> None:
             blobs.release(session, digest)
     for number in jobs:
         _drop_job(session, number)
+    return len(items)
 
 
 def _drop_job(session: Session, number: int | None) -> None:

@@ -11,6 +11,7 @@ from dermoscope.core.errors import DermoscopeError
 from dermoscope.serve import anchors, trail
 from dermoscope.serve.audit import prune
 from dermoscope.serve.desk import Service
+from dermoscope.serve.steady import Steady
 from dermoscope.serve.tables import now
 
 EVERY = 60.0
@@ -40,10 +41,11 @@ class Keeping:
             _log.warning("the end of the service is not in the audit trail: %s", error)
 
     def _work(self) -> None:
-        prune_at = now()
+        prune_at, clock = now(), None
         while True:
             try:
-                if now() >= prune_at and self._service.options.audit_days:
+                clock = clock or Steady(self._service.store)
+                if clock.trusted() and now() >= prune_at and self._service.options.audit_days:
                     prune_at = now() + _DAY
                     prune(self._service.store, self._service.options.audit_days)
                 anchors.add(self._service.store)

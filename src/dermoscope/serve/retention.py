@@ -1,7 +1,7 @@
 """What is kept for how long, and what the service tidies up by itself once an hour."""
 
 import datetime
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
@@ -10,6 +10,7 @@ from dermoscope.serve import erase, trail
 from dermoscope.serve.backup import tidy
 from dermoscope.serve.blobs import Blobs
 from dermoscope.serve.desk import Service
+from dermoscope.serve.scrub import scrub
 from dermoscope.serve.store import Store
 from dermoscope.serve.tables import Answered, Attempt, Case, Image, Job, JobItem, Link, Login, Patient, Reading, now
 
@@ -55,13 +56,17 @@ def apply(store: Store, blobs: Blobs, days: int) -> erase.Erased:
         erase.note(store, uids[start : start + _AT_ONCE], trail.SERVICE, f"kept for {days} days")
     if uids:
         erased = erase.finish(store, blobs)
+    dropped = 0
     if days:
         with store.begin() as session:
             old = Job.created_at < now() - datetime.timedelta(days=days), JobItem.case_id.is_(None)
             ended = or_(JobItem.state != "waiting", Job.cancelled_at.is_not(None))
-            erase.drop_items(session, blobs, select(JobItem).join(Job).where(*old, ended))
+            dropped = erase.drop_items(session, blobs, select(JobItem).join(Job).where(*old, ended))
             if erased.cases:
                 trail.record(session, trail.SERVICE, "retention.applied", "cases", days=days, cases=len(erased.cases))
+    if dropped:
+        files = erased.files + blobs.remove_unused(store)
+        erased = replace(erased, files=files, scrubbed=scrub(store))
     return erased
 
 
@@ -77,11 +82,15 @@ def forget(session: Session) -> None:
         session.execute(which)
 
 
-def maintain(service: Service) -> None:
-    """What is done at every start and once an hour: unfinished deletions, retention, files that nobody needs."""
-    erase.finish(service.store, service.blobs)
-    apply(service.store, service.blobs, service.options.retention_days)
-    with service.store.begin() as session:
-        forget(session)
-    service.blobs.sweep(service.store)
+def maintain(service: Service, *, by_age: bool = True) -> None:
+    """What is done at every start and once an hour: unfinished deletions, retention, files that nobody needs.
+
+    What makes room comes first: the rest needs some. Without `by_age` nothing goes because it is old (`serve/steady`).
+    """
     tidy(service.blobs.folder)
+    service.blobs.sweep(service.store)
+    erase.finish(service.store, service.blobs)
+    if by_age:
+        apply(service.store, service.blobs, service.options.retention_days)
+        with service.store.begin() as session:
+            forget(session)

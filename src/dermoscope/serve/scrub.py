@@ -27,11 +27,13 @@ TABLES = (
 """Whose rows go with a case."""
 _WAIT = 10
 """Seconds that it waits for those who read or write; they wait no longer either."""
+_LATER = ("55P03", "40P01", "53100")
+"""PostgreSQL: no lock within the time, two in each other's way, and no room to write a table anew."""
 _one = threading.Lock()
 
 
 def scrub(store: Store) -> bool:
-    """Leave nothing of deleted rows in the database's files; False where others use it for too long: try again."""
+    """Leave nothing of deleted rows in the files. False where others use them for too long, or the disk is full."""
     with _one:
         return _scrub_sqlite(store) if store.engine.dialect.name == "sqlite" else _scrub_postgresql(store)
 
@@ -48,7 +50,7 @@ def _scrub_sqlite(store: Store) -> bool:
                 raw.execute("VACUUM")
                 busy, _, _ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except store.engine.dialect.loaded_dbapi.OperationalError as error:
-            if "locked" not in str(error):
+            if "locked" not in str(error) and "full" not in str(error):
                 raise
             return False
         finally:
@@ -67,7 +69,7 @@ def _scrub_postgresql(store: Store) -> bool:
             for table in TABLES:
                 connection.exec_driver_sql(f"VACUUM (FULL) {table}")
         except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", "") not in ("55P03", "40P01"):  # lock_not_available, deadlock_detected
+            if getattr(error.orig, "sqlstate", "") not in _LATER:
                 raise
             return False
         finally:

@@ -21,6 +21,7 @@ from dermoscope.serve.engine import Predicted
 from dermoscope.serve.jobs import finish, get, let_go, news
 from dermoscope.serve.processes import living
 from dermoscope.serve.retention import maintain
+from dermoscope.serve.steady import Steady
 from dermoscope.serve.tables import Job, JobItem, now
 from dermoscope.serve.uploads import Upload
 
@@ -44,6 +45,7 @@ class Worker:
         self._closed = threading.Event()
         self._sweep_at = time.monotonic()
         self._tidying = threading.Lock()
+        self._clock: Steady | None = None
         self._threads = [threading.Thread(target=self._work, name=f"batches-{k}", daemon=True) for k in (1, 2)]
         for thread in self._threads:
             thread.start()
@@ -66,7 +68,8 @@ class Worker:
         if time.monotonic() >= self._sweep_at and self._tidying.acquire(blocking=False):
             try:
                 self._sweep_at += KEPT.total_seconds()
-                maintain(self._service)
+                self._clock = self._clock or Steady(self._service.store)
+                maintain(self._service, by_age=self._clock.trusted())
             finally:
                 self._tidying.release()
 
