@@ -1,12 +1,15 @@
 """Deleted is deleted: nothing of a case is left in rows, files, free pages or logs, and no kill changes that."""
 
 import json
+import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
 from dermoscope.core.errors import ConflictError, DermoscopeError, ForbiddenError, NotFoundError, ValueRuleError
@@ -316,6 +319,62 @@ def test_a_kill_leaves_it_undone_or_to_be_finished(service: Service, options: Op
     after = raw(options.folder, options.database)
     assert SECRET.encode() not in after
     assert not [one for one in pictures if one.data[9000:9300] in after]
+
+
+@sqlite_only
+def test_many_cases_go_some_at_a_time(service: Service, drawn: list[Upload], monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = [make(service, f"P-{k}", drawn[:1]) for k in range(3)]
+    with service.looking(ADMIN) as desk:
+        uids = [cases.get(desk, number).uid for number in numbers]
+    monkeypatch.setattr(erase, "_AT_ONCE", 2)
+    record = trail.record
+
+    def stumble(session: Session, who: str, what: str, subject: str, /, **details: str) -> int:
+        if subject == f"case/{numbers[2]}":
+            raise DermoscopeError("as if it were cut off")
+        return record(session, who, what, subject, **details)
+
+    monkeypatch.setattr(trail, "record", stumble)
+    with pytest.raises(DermoscopeError, match="cut off"):
+        erase.erase(service.store, service.blobs, uids, "anna", "")
+    monkeypatch.setattr(trail, "record", record)
+    assert count(service, Case) == 1
+    assert erase.finish(service.store, service.blobs) == erase.Erased((numbers[2],), 1, 1, 1)
+    assert set(remembered(service.blobs.folder / FILE)) == set(uids)
+
+
+@sqlite_only
+def test_a_full_disk_delays_only_the_free_pages(
+    service: Service, drawn: list[Upload], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make(service, SECRET, drawn[:1])
+    connect = service.store.engine.raw_connection
+
+    class Full:
+        def __init__(self) -> None:
+            self.held = connect()
+            self.driver_connection = self
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.held, name)
+
+        def execute(self, said: str) -> sqlite3.Cursor:
+            if said == "VACUUM":
+                raise sqlite3.OperationalError("database or disk is full")
+            return self.held.driver_connection.execute(said)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(service.store.engine, "raw_connection", Full)
+        assert erase.case(service, ADMIN, made).scrubbed is False
+    assert erase.finish(service.store, service.blobs).scrubbed
+    assert SECRET.encode() not in raw(service.blobs.folder, "")
+
+
+def test_a_line_that_found_no_room_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, text: write(file, text[:5]))
+    with pytest.raises(DermoscopeError, match=r"deletions.jsonl: cannot be written \(No space left on device\)"):
+        remember(tmp_path, [{"uid": "a"}])
 
 
 @sqlite_only

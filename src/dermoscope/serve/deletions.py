@@ -4,6 +4,7 @@ It lies apart from the database, and no backup brings an older one back: after a
 A line says the name for ever of a case (`Case.uid`), when and by whom, and nothing else.
 """
 
+import errno
 import json
 import os
 from collections.abc import Collection, Mapping
@@ -53,7 +54,8 @@ def remember(folder: Path, lines: Collection[Mapping[str, Any]]) -> None:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             os.ftruncate(file, path.read_bytes().rfind(b"\n") + 1)  # a line that a kill has cut off
-            os.write(file, text)
+            if os.write(file, text) != len(text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(file)
         finally:
             os.close(file)
