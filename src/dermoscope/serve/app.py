@@ -101,6 +101,7 @@ def create_app(options: Options, service: Service | None = None) -> FastAPI:
         openapi_tags=api.TAGS,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # it would answer with whatever name it was called by
         dependencies=[Depends(authorised), Depends(views.viewed, scope="function")],
         form_limits={**FORM_LIMITS},
     )

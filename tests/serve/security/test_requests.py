@@ -100,6 +100,14 @@ def test_a_name_that_is_not_the_services_leads_nowhere(clinic: People) -> None:
     assert not re.search(r"localhost:1|evil\.example", page.text + str(page.headers))
 
 
+def test_a_slash_too_many_leads_nowhere(clinic: People) -> None:
+    with browser_of(clinic, "reader") as browser:
+        for path in ("/cases/new/", "/api/v1/cases/", "//evil.example/"):
+            answer = browser.get(f"{clinic.url}{path}", headers={"Host": "localhost:1"})
+            assert answer.status_code == 404, path
+            assert "localhost:1" not in str(answer.headers)
+
+
 def test_two_readings_of_one_request_are_refused(clinic: People) -> None:
     begin = ("POST /enter HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/x-www-form-urlencoded")
     smuggled = b"0\r\n\r\nGET /users HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
