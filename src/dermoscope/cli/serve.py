@@ -192,7 +192,7 @@ def _greet(service: "Service", address: str) -> None:
     bundle = service.engine.predictor.bundle
     with service.store.begin() as session:
         site = read_site(session)
-        token = None if options.no_login else first_link(session)
+        token = first_link(session) if options.local_users and not options.no_login else None
     print(f"dermoscope is ready: {address}")
     print(f"  model    {bundle.card.name}, {bundle.sha256[:12]}")
     print(f"  kept in  {options.folder}{' and a PostgreSQL database' if options.database else ''}")

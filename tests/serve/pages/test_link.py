@@ -1,18 +1,23 @@
 """One-time links: looked at without harm, used once, and told to nobody."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 pytest.importorskip("argon2", reason="the service is not installed: pip install 'dermoscope[serve]'")
-from people import PASSWORD
+from people import PASSWORD, SAME_ORIGIN
+from starlette.testclient import TestClient
 
 from dermoscope.serve import accounts, links
+from dermoscope.serve.app import create_app
 from dermoscope.serve.tables import Event, User
 
 if TYPE_CHECKING:
     from people import People
+
+    from dermoscope.serve.desk import Service
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 SAID = {"new": PASSWORD, "again": PASSWORD}
@@ -54,6 +59,29 @@ def test_the_first_link_makes_the_first_admin_and_is_then_over(
     with guarded.service.store.read() as session:
         assert [(user.name, user.role) for user in session.query(User)] == [("Ada 1", "admin")]
         assert [event.who for event in session.query(Event).filter(Event.what == "link.used")] == ["Ada 1"]
+
+
+def test_where_no_passwords_are_taken_a_link_lets_nobody_in(service: "Service") -> None:
+    with service.store.begin() as session:
+        first = links.path_of(links.first_link(session) or "")
+    options = replace(service.options, no_login=False, local_users=False)
+    app = create_app(options, replace(service, options=options))
+    with TestClient(app, base_url="http://127.0.0.1", headers=SAME_ORIGIN) as nobody:
+        for said in (nobody.get(first), nobody.post(first, data={"name": "Ada", **SAID})):
+            assert said.status_code == 403
+            assert "sign in by the provider" in said.text
+        assert "Open the link" not in nobody.get("/enter").text
+    with service.store.read() as session:
+        assert session.query(User).count() == 0
+
+
+def test_a_link_ends_the_login_that_the_browser_had(guarded: "People") -> None:
+    place, browser = link_for(guarded, "reader", "ben"), guarded.client("admin", "Rita")
+    before = browser.cookies["session"]
+    assert browser.post(place, data=SAID).status_code == 200
+    other = guarded.client()
+    other.cookies.set("session", before)
+    assert other.get("/", follow_redirects=False).headers["location"].startswith("/enter")
 
 
 def test_a_user_chooses_a_password_and_keeps_name_and_role(guarded: "People", words: Callable[[str], str]) -> None:

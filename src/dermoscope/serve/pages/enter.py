@@ -11,6 +11,7 @@ from dermoscope.serve import logins
 from dermoscope.serve.accounts import active_admins, checked_name
 from dermoscope.serve.depends import Serving, maybe_person
 from dermoscope.serve.desk import Service
+from dermoscope.serve.options import Options
 from dermoscope.serve.pages.agents import browser_of
 from dermoscope.serve.pages.common import inside, page
 from dermoscope.serve.passwords import LONGEST
@@ -55,7 +56,7 @@ def entered(
         return _form(request, service, given, wrong="login")
     except TooManyError as error:
         return _form(request, service, given, wrong="often", seconds=error.seconds)
-    _end_this(request, service)
+    end_this(request, service)
     logins.give_cookie(answer, request, service.options, made.token)
     return answer
 
@@ -63,14 +64,14 @@ def entered(
 @router.post("/leave")
 def leave(request: Request, service: Serving) -> RedirectResponse:
     """End the login, forget who was reading, and the pictures that this browser kept."""
-    _end_this(request, service)
+    end_this(request, service)
     answer = RedirectResponse("/enter", 303, {"Clear-Site-Data": '"cache"'})
     answer.delete_cookie("reader")
     logins.take_cookie(answer, request, service.options)
     return answer
 
 
-def _end_this(request: Request, service: Service) -> None:
+def end_this(request: Request, service: Service) -> None:
     """End the login that this browser has, if any: nobody has two in one."""
     token = logins.token_in(request, service.options)
     if token and not service.options.no_login:
@@ -80,10 +81,15 @@ def _end_this(request: Request, service: Service) -> None:
                 logins.end_login(session, held.user_id, held.id, held.user.name)
 
 
+def _links(options: Options) -> bool:
+    """Whether a link makes the first admin here."""
+    return options.local_users and not options.no_login
+
+
 def _form(request: Request, service: Service, given: dict[str, str], wrong: str = "", seconds: int = 0) -> HTMLResponse:
     known, options = maybe_person(request), service.options
     with service.store.read() as session:
-        site, nobody_yet = read_site(session), not options.no_login and active_admins(session) == 0
+        site, nobody_yet = read_site(session), _links(options) and active_admins(session) == 0
     answer = page(
         request,
         "enter.html.j2",
