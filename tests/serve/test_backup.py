@@ -30,7 +30,7 @@ from dermoscope.serve.envelope import MAGIC, PIECE, Sealing, Unsealing
 from dermoscope.serve.options import Options
 from dermoscope.serve.restore import Extra, check, restore
 from dermoscope.serve.store import Store
-from dermoscope.serve.tables import Case, Event, Image, Link, Login, Patient, Table, User, now
+from dermoscope.serve.tables import Blob, Case, Event, Image, Link, Login, Patient, Table, User, now
 from dermoscope.serve.uploads import Upload, clean
 from dermoscope.serve.vault import Vault
 
@@ -235,6 +235,7 @@ def test_pictures_that_go_meanwhile_and_damaged_ones_are_told_apart(
     again = Store.open(new)
     with again.read() as session:
         assert session.scalars(select(Image.case_id)).all() == [1]
+        assert session.scalars(select(Blob.digest)).all() == list(made.missing)
     again.close()
 
 
@@ -411,13 +412,33 @@ def test_a_kill_while_a_backup_is_restored_leaves_nothing_that_is_believed(
 ) -> None:
     make(store, Blobs(options.folder), "P1", drawn[0])
     made = backup(options, tmp_path / "one.tar")
-    killed("mend" if new.database else "unpack mend rename", made.path, replace(new, folder=tmp_path / "new-PLACE"))
+    killed("unpack" if new.database else "unpack mend rename", made.path, replace(new, folder=tmp_path / "new-PLACE"))
     assert not list(tmp_path.glob("new-*"))
+    assert len(list(tmp_path.glob(f"{PART}restore-*"))) == (1 if new.database else 3)
     if new.database:
         with pytest.raises(InputError, match="restoring a backup into it was cut off; empty it, and restore again"):
             Store.open(new)
-    else:
-        assert restore(made.path, new).counts["cases"] == 1
+        return
+    for left, place in ((2, "unpack"), (1, "mend"), (0, "rename")):
+        assert restore(made.path, replace(new, folder=tmp_path / f"new-{place}")).counts["cases"] == 1
+        assert len(list(tmp_path.glob(f"{PART}restore-*"))) == left
+
+
+@pytest.mark.usefixtures("store")
+def test_a_backup_of_a_later_version_is_refused(
+    options: Options, new: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = making._sqlite if not options.database else making._postgresql
+
+    def of_later(*given: object) -> object:
+        kind, _, *others = copied(*given)
+        return kind, "9999", *others
+
+    monkeypatch.setattr(making, copied.__name__, of_later)
+    made = backup(options, tmp_path / "one.tar")
+    with pytest.raises(InputError, match=r"one.tar: was made by a later version of dermoscope \(.*\); install that"):
+        restore(made.path, new)
+    assert not new.folder.exists()
 
 
 def test_a_long_file_is_sealed_in_pieces() -> None:

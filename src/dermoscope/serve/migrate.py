@@ -28,8 +28,7 @@ def migrate(engine: Engine, scripts: Path = SCRIPTS, to: str = "head", *, unfini
     Raises InputError for tables of a later version of dermoscope, for those of another program, and for those of a
     restore that was cut off, unless that is what goes on (`unfinished`).
     """
-    config = Config()
-    config.set_main_option("script_location", str(scripts).replace("%", "%%"))
+    config = _config(scripts)
     steps = ScriptDirectory.from_config(config)
     known = [step.revision for step in steps.walk_revisions()]  # the latest first
     with engine.connect() as connection, _tables_may_be_remade(connection), connection.begin():
@@ -40,6 +39,17 @@ def migrate(engine: Engine, scripts: Path = SCRIPTS, to: str = "head", *, unfini
         config.attributes["connection"] = connection
         backwards = to == "base" or (held in known and to in known and known.index(to) > known.index(held))
         (command.downgrade if backwards else command.upgrade)(config, to)
+
+
+def known_steps(scripts: Path = SCRIPTS) -> tuple[str, ...]:
+    """The steps that this version knows, the latest first."""
+    return tuple(step.revision for step in ScriptDirectory.from_config(_config(scripts)).walk_revisions())
+
+
+def _config(scripts: Path) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(scripts).replace("%", "%%"))
+    return config
 
 
 def _check(connection: Connection, held: str | None, known: list[str], unfinished: bool) -> None:

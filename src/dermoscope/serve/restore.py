@@ -28,8 +28,9 @@ from dermoscope.serve.blobs import Blobs
 from dermoscope.serve.deletions import FILE as DELETIONS
 from dermoscope.serve.deletions import remember, remembered
 from dermoscope.serve.envelope import MAGIC, Unsealing
-from dermoscope.serve.migrate import UNFINISHED, migrate
+from dermoscope.serve.migrate import UNFINISHED, known_steps, migrate
 from dermoscope.serve.options import Options
+from dermoscope.serve.scrub import scrub
 from dermoscope.serve.sealing import FILE as AUDIT_KEY
 from dermoscope.serve.store import Store, engine_of, sqlite_key
 from dermoscope.serve.tables import CaseKey, Deletion, Image, JobItem, Link, Login, now
@@ -87,7 +88,7 @@ def restore(path: Path, options: Options, extra: Extra = Extra(), told: Told = l
     _check_place(options, manifest)
     gone = {uid: line for one in (path.parent / DELETIONS, *extra.deletions) for uid, line in remembered(one).items()}
     options.folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = options.folder.parent / f"{PART}restore-{secrets.token_hex(8)}"
+    aside = _aside(options.folder)
     try:
         pictures = _build(path, replace(options, folder=aside), vault, manifest, told)
         restored = _settle(replace(options, folder=aside), vault, manifest, gone, extra.who, pictures)
@@ -101,6 +102,14 @@ def restore(path: Path, options: Options, extra: Extra = Extra(), told: Told = l
         shutil.rmtree(aside, ignore_errors=True)
     _finish(options)
     return replace(restored, folder=options.folder)
+
+
+def _aside(folder: Path) -> Path:
+    """Where a folder is built. What a kill left there of an earlier restore to the same place is removed."""
+    named = f"{PART}restore-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]}"
+    for left in folder.parent.glob(f"{named}-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    return folder.parent / f"{named}-{secrets.token_hex(8)}"
 
 
 def _vault_of(path: Path, key: bytes) -> Vault:
@@ -140,7 +149,7 @@ def check(path: Path, vault: Vault, told: Told = lambda *_: None) -> Manifest:
 def _manifest(path: Path, data: bytes) -> Manifest:
     try:
         said = json.loads(data)
-        if said["format"] != FORMAT:
+        if said["format"] != FORMAT or said["step"] not in known_steps():
             raise InputError(
                 f"{path}: was made by a later version of dermoscope ({said['version']}); install that version"
             )
@@ -219,8 +228,12 @@ def _settle(options: Options, old: Vault, manifest: Manifest, gone: Gone, who: s
     store = Store.open(options, unfinished=True)
     try:
         new = Vault.of(options)
-        _mend(store, old, new, manifest)
-        deleted = _delete_again(store, Blobs(options.folder, new), gone)
+        blobs = Blobs(options.folder, new)
+        _mend(store, blobs, old, manifest)
+        if manifest.gone:
+            blobs.remove_unused(store)
+            scrub(store)
+        deleted = _delete_again(store, blobs, gone)
         noted: dict[str, Any] = {
             "made_at": manifest.made_at,
             "deleted": deleted,
@@ -297,16 +310,17 @@ def _is_plain(path: Path) -> bool:
 
 @contextmanager
 def _tables(options: Options, manifest: Manifest) -> Iterator[Any]:
-    """What puts rows into tables of PostgreSQL, all in one transaction that also says that it is not finished."""
+    """What puts rows into tables of PostgreSQL, all in one transaction; the database says that it is not finished."""
     if manifest.kind == "sqlite":
         yield None
         return
     engine = engine_of(options, Vault())
     try:
-        migrate(engine, to=manifest.step)
-        known = set(inspect(engine).get_table_names()) - {"alembic_version"}
-        with engine.begin() as connection:
+        with engine.begin() as connection:  # before any table of the service: a kill leaves nothing that is believed
             connection.exec_driver_sql(f"CREATE TABLE {UNFINISHED} (since TIMESTAMP WITH TIME ZONE DEFAULT now())")
+        migrate(engine, to=manifest.step, unfinished=True)
+        known = set(inspect(engine).get_table_names()) - {"alembic_version", UNFINISHED}
+        with engine.begin() as connection:
             raw = connection.connection.driver_connection
             assert raw is not None
 
@@ -329,8 +343,9 @@ def _count_on(connection: Connection, given: Mapping[str, int]) -> None:
         connection.execute(text("SELECT setval(CAST(:name AS regclass), :last)"), {"name": sequence, "last": last})
 
 
-def _mend(store: Store, old: Vault, new: Vault, manifest: Manifest) -> None:
+def _mend(store: Store, blobs: Blobs, old: Vault, manifest: Manifest) -> None:
     """Keys of cases under the new folder's key; no login and no link survives; pictures that were taken out go."""
+    new = blobs.vault
     with store.begin() as session:
         if old.key != new.key:
             for held in session.scalars(select(CaseKey)):
@@ -343,7 +358,9 @@ def _mend(store: Store, old: Vault, new: Vault, manifest: Manifest) -> None:
             for result in image.results:
                 session.delete(result)
             session.delete(image)
+            blobs.release(session, image.digest)
         for item in session.scalars(select(JobItem).where(JobItem.digest.in_(gone))) if gone else ():
+            blobs.release(session, str(item.digest))
             item.digest, item.state, item.problem = None, "failed", "its picture was taken out before the backup ended"
 
 
