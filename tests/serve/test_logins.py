@@ -274,6 +274,19 @@ def test_many_at_once_are_many(store: Store) -> None:
 
 
 @pytest.mark.usefixtures("ada")
+def test_what_could_not_be_tried_does_not_count(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    enter(store)
+    with monkeypatch.context() as full:
+        full.setattr(passwords, "_line", threading.BoundedSemaphore(1))
+        assert passwords._line.acquire()
+        for _ in range(8):
+            with pytest.raises(BusyError) as told:
+                enter(store)
+            assert not isinstance(told.value, TooManyError)
+    assert enter(store)
+
+
+@pytest.mark.usefixtures("ada")
 def test_a_clock_that_was_set_back_makes_nobody_wait_longer(store: Store, clock: Clock) -> None:
     for _ in range(5):
         with pytest.raises(WrongError):

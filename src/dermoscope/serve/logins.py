@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dermoscope.core.errors import ForbiddenError, NotFoundError, ValueRuleError
+from dermoscope.core.errors import BusyError, ForbiddenError, NotFoundError, ValueRuleError
 from dermoscope.serve import passwords, throttle
 from dermoscope.serve.accounts import Way, end_logins, user_named, user_of
 from dermoscope.serve.options import Options
@@ -69,7 +69,7 @@ def enter(store: Store, name: str, password: str, *, address: str, browser: str 
         user = user_named(session, name)
         active = user is not None and user.disabled_at is None
         stored = user.password if user is not None and active else None
-    right = passwords.verified(password, stored)
+    right = _tried(store, tried, password, stored)
     again = passwords.hashed(password) if right and stored and passwords.outdated(stored) else stored
     with store.begin() as session:
         user = user_named(session, name)
@@ -85,6 +85,16 @@ def enter(store: Store, name: str, password: str, *, address: str, browser: str 
     if wrong:
         raise WrongError("this name and this password do not belong together; check both")
     return made
+
+
+def _tried(store: Store, tried: throttle.Tried, password: str, stored: str | None) -> bool:
+    """Whether the password is right; where too many wait nothing was tried, so nothing counts."""
+    try:
+        return passwords.verified(password, stored)
+    except BusyError:
+        with store.begin() as session:
+            throttle.untried(session, tried)
+        raise
 
 
 def begin_login(session: Session, user: User, method: Way, browser: str = "") -> Entered:
@@ -151,7 +161,7 @@ def change_password(store: Store, user_id: int, old: str, new: str, *, address: 
         name, stored = user.name, user.password
         passwords.check(new, name)
         tried = throttle.begin(session, name, address)
-    if not passwords.verified(old, stored):
+    if not _tried(store, tried, old, stored):
         raise WrongError("the old password is not right; nothing was changed")
     if passwords.verified(new, stored):
         raise ValueRuleError("that is the password that you have; choose another one")

@@ -94,6 +94,14 @@ def succeeded(session: Session, tried: Tried) -> None:
         held.last_at = now()
 
 
+def untried(session: Session, tried: Tried) -> None:
+    """Take an attempt back that came to nothing: whoever could not be asked has not failed."""
+    for bucket, _ in tried.buckets:
+        held = _held(session, bucket)
+        if held is not None:
+            held.count = max(0, held.count - 1)
+
+
 def wait_of(session: Session, address: str) -> float:
     """Seconds that an address has to wait after wrong keys and links; right ones are never asked for it."""
     return _wait(_held(session, _bucket("token", address)), FREE_OF_ADDRESS)
