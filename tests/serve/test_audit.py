@@ -185,6 +185,16 @@ def test_a_head_that_is_gone_is_found(store: Store) -> None:
         assert wrong(store) == ("the head of the trail is missing",)
 
 
+@pytest.mark.parametrize("change", ["DELETE FROM case_keys", "UPDATE case_keys SET key = :other"])
+def test_a_key_that_was_taken_without_its_case_is_found(store: Store, change: str) -> None:
+    with store.engine.begin() as connection:
+        connection.execute(text(change), {"other": bytes(32)} if ":" in change else {})
+    with store.begin() as session:  # which makes another one, where there is none
+        trail.record(session, "r", "case.changed", "case/5", {"body_site": "ear"})
+    says = "line 1 opens no more, and case/5 was not deleted: its key was taken or changed"
+    assert wrong(store) == (says,)
+
+
 def made_anew(connection: Connection, keys: Keys | None, change: Callable[[Line], Line | None]) -> None:
     """The whole chain as somebody makes it who knows how, from lines that he changed or left out."""
     found = connection.execute(select(Event.__table__).order_by(Event.id)).all()

@@ -24,13 +24,14 @@ from dermoscope.serve.accounts import Person
 from dermoscope.serve.anchors import Anchor, BadAnchor
 from dermoscope.serve.chain import Checked, End, Line, checked, text_of
 from dermoscope.serve.desk import Service
-from dermoscope.serve.sealing import Keys
+from dermoscope.serve.sealing import Keys, unseal
 from dermoscope.serve.store import Store
 from dermoscope.serve.tables import Event, Head, now
 from dermoscope.serve.trail import (
     ANCHORS,
     BROKEN,
     SERVICE,
+    case_of,
     head_of,
     keys_of,
     opened,
@@ -98,6 +99,7 @@ def verify(store: Store, told: Told = lambda _done, _of: None) -> Verified:
         else:
             known = anchors.read(path, keys, size)
             found = _verified(keys, head, _texts(session, head.base), known, told)
+            found = replace(found, wrong=(*found.wrong, *_closed_for_good(session))[:MOST])
     write_file(keys.folder / VERIFIED, json.dumps(found.as_dict(), ensure_ascii=False).encode())
     return found
 
@@ -263,6 +265,25 @@ def _ends(found: Verified, end: End) -> list[str]:
     if found.hash != end.hash:
         return [f"line {found.last} is not the one that the head of the trail knows"]
     return []
+
+
+def _closed_for_good(session: Session) -> Iterator[str]:
+    """Cases that were not deleted, and whose key does not open the first line that was sealed with it."""
+    subject = cast(Event.subject, String)
+    gone = set(session.scalars(select(subject).where(Event.what == "case.deleted")))
+    sealed = select(func.min(Event.id)).where(Event.sealed.is_not(None), subject.like("case/%")).group_by(subject)
+    first = select(Event.id, subject, Event.sealed).where(Event.id.in_(sealed)).order_by(Event.id)
+    for number, named, data in session.execute(first).all():
+        case_id = case_of(named, {})
+        if named in gone or case_id is None:
+            continue
+        try:
+            key = keys_of(session).held(session, case_id)
+            if key is not None and data is not None and unseal(key, data, str(number)) is not None:
+                continue
+        except (DermoscopeError, TypeError):
+            pass
+        yield f"line {number} opens no more, and {named} was not deleted: its key was taken or changed"
 
 
 def _without_head(session: Session, size: int) -> Verified:
