@@ -10,7 +10,8 @@ from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
 from dermoscope.data.synthetic import draw
-from dermoscope.serve import cases, store
+from dermoscope.serve import cases, erase, store
+from dermoscope.serve.accounts import Person
 from dermoscope.serve.api import idempotency
 from dermoscope.serve.desk import Service
 from dermoscope.serve.tables import Answered, Case, Image, Table, now
@@ -160,6 +161,25 @@ def test_what_was_done_and_could_not_be_noted_is_not_done_again(
     status, problem, _ = add(client, 1, LESION)
     assert (status, "was cut off" in str(problem["detail"])) == (409, True)
     assert count(service, Image) == 1
+
+
+@sqlite
+def test_an_answer_whose_case_was_deleted_meanwhile_is_not_noted(
+    client: TestClient, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(client, "P1")
+    stored = cases.add_images
+
+    def then_delete(*given: Any) -> cases.Added:
+        added = stored(*given)
+        erase.case(service, Person("anna", "admin"), 1)
+        return added
+
+    monkeypatch.setattr(cases, "add_images", then_delete)
+    assert add(client, 1, LESION)[0] == 201
+    with service.store.read() as session:
+        assert {(row.status, str(row.body)) for row in session.scalars(select(Answered))} == {(410, "{}")}
+    assert add(client, 1, LESION)[0] == 409
 
 
 @sqlite

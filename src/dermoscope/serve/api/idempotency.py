@@ -121,8 +121,9 @@ def by_itself(post: Post, sent: Callable[[], Sequence[object]], work: Callable[[
             body = work().model_dump(mode="json")
         # where this fails the work is done all the same: the key stays taken, so that it is not done again
         with post.service.desk(post.person) as desk:
-            held = desk.session.get_one(Answered, row)
-            held.status, held.body, held.holder = CREATED, body, None
+            held = desk.session.get(Answered, row)
+            if held is not None and held.status == UNDER_WAY:  # else what it speaks of was deleted meanwhile
+                held.status, held.body, held.holder = CREATED, body, None
     return JSONResponse(body, CREATED)
 
 
