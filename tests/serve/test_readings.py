@@ -205,3 +205,18 @@ def test_a_heat_map_appears_with_the_answer_and_not_before(service: Service, cas
         answers.get_result(desk, image).model = "0" * 64
     with pytest.raises(NotFoundError, match="another model"):
         answers.heat_map(service, ANNA, image, "MEL")
+
+
+def test_whoever_saw_the_answer_to_a_picture_in_another_case_reads_it_aided(service: Service, case_id: int) -> None:
+    setting(service, mode="study")
+    with service.desk(BEN) as desk:
+        copy = cases.create(desk, NewCase("mine")).id
+    cases.add_images(service, BEN, copy, [clean(draw(1, "MEL").jpeg(), "1.jpg")], "dermoscopic")
+    with service.desk(BEN) as desk:
+        assert not readings.lock(desk, copy, Said("refer")).aided
+        readings.opened(desk, cases.get(desk, copy))
+    with service.desk(BEN) as desk:
+        assert not answers.visible(desk, cases.get(desk, case_id))
+        assert readings.lock(desk, case_id, Said("refer")).aided
+    with service.desk(ANNA) as desk:
+        assert not readings.lock(desk, case_id, Said("refer")).aided

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 
 from dermoscope.core.errors import ConflictError, ForbiddenError, ValueRuleError
 from dermoscope.core.readings import Decision
@@ -11,7 +11,7 @@ from dermoscope.refine.decision import with_reader
 from dermoscope.serve.answers import CaseAnswer, answer_of, visible
 from dermoscope.serve.cases import OTHER, get
 from dermoscope.serve.desk import Desk
-from dermoscope.serve.tables import Case, Opening, Reading, now
+from dermoscope.serve.tables import Case, Image, Opening, Reading, now
 
 DECISIONS: tuple[Decision, ...] = ("refer", "low_concern", "cannot_assess")
 
@@ -76,16 +76,15 @@ def lock(desk: Desk, case_id: int, said: Said, visit: int | None = None) -> Read
     """Store the first reading of this visit by this person; it is never changed.
 
     `visit` is the one that was looked at, None for whichever is the current one. It is aided where the answer is in
-    view, and where this person saw it before the order or the mode was changed.
+    view, and where this person saw it before the order or the mode was changed, or saw that to one of its pictures in
+    another case.
     Raises ConflictError for a closed case, a second first reading, or pictures that came meanwhile, ValueRuleError for
     an unknown diagnosis.
     """
     case = _readable(desk, case_id, said, visit)
     if of(desk, case).first is not None:
         raise ConflictError(f"your reading of case {case_id} is locked already; revise it once the answer is shown")
-    opening = _opening(desk, case)
-    saw = opening is not None and opening.answered_at is not None
-    return _store(desk, case, said, "first", aided=saw or visible(desk, case))
+    return _store(desk, case, said, "first", aided=_saw(desk, case) or visible(desk, case))
 
 
 def revise(desk: Desk, case_id: int, said: Said, visit: int | None = None) -> Reading:
@@ -173,6 +172,20 @@ def resolution(desk: Desk, decision: Decision, answer: CaseAnswer | None) -> tup
 def _opening(desk: Desk, case: Case) -> Opening | None:
     wanted = (Opening.case_id == case.id, Opening.visit == case.visit, Opening.reader == desk.person.name)
     return desk.session.scalar(select(Opening).where(*wanted))
+
+
+def _saw(desk: Desk, case: Case) -> bool:
+    """Whether this person saw the answer to this visit, or to one of its pictures wherever else that is stored."""
+    opening = _opening(desk, case)
+    if opening is not None and opening.answered_at is not None:
+        return True
+    digests = [image.digest for image in case.images if image.visit == case.visit and image.kind == "dermoscopic"]
+    elsewhere = (
+        select(Opening.id)
+        .join(Image, and_(Image.case_id == Opening.case_id, Image.visit == Opening.visit))
+        .where(Opening.reader == desk.person.name, Opening.answered_at.is_not(None), Image.digest.in_(digests))
+    )
+    return desk.session.scalar(elsewhere.limit(1)) is not None
 
 
 def _shown(results: Sequence[object]) -> list[str]:
