@@ -167,6 +167,9 @@ def test_any_change_of_any_column_of_any_line_is_found(
         ("at = '2020-01-01 00:00:00.000000'", "the seal of the trail's head is wrong: something else"),
         ("base = 1", "line 2 was changed, or line 1 before it"),
         ("base_hash = 'x'", "line 1 was changed, or line 0 before it"),
+        ("at = 'yesterday'", "the head of the trail is missing, or holds what the service never writes"),
+        ("count = 'x'", "the head of the trail is missing, or holds what the service never writes"),
+        ("base_hash = x'00'", "the head of the trail is missing, or holds what the service never writes"),
         ("seal = 'x'", "the seal of the trail's head is wrong"),
         ("seal = ''", "the head of the trail bears no seal"),
         ("seal = 'broken'", "the head of the trail was changed by something else than the service, which went on"),
@@ -180,9 +183,15 @@ def test_any_change_of_the_head_is_found(store: Store, change: str, says: str) -
 @sqlite
 def test_a_head_that_is_gone_is_found(store: Store) -> None:
     with tampered(store, "DELETE FROM audit_head"):
-        assert wrong(store) == ("the head of the trail is missing",)
+        assert wrong(store) == ("the head of the trail is missing, or holds what the service never writes",)
     with tampered(store, "DELETE FROM audit_head", "DELETE FROM events"):  # the anchors remember
-        assert wrong(store) == ("the head of the trail is missing",)
+        assert wrong(store) == ("the head of the trail is missing, or holds what the service never writes",)
+
+
+@sqlite
+def test_a_line_of_a_case_that_cannot_be_is_found(store: Store) -> None:
+    with tampered(store, "UPDATE events SET subject = 'case/99999999999999999999', sealed = 'x' WHERE id = 3"):
+        assert wrong(store)[0].startswith("line 3 was changed")
 
 
 @pytest.mark.parametrize("change", ["DELETE FROM case_keys", "UPDATE case_keys SET key = :other"])
