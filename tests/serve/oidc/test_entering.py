@@ -225,7 +225,12 @@ def test_behind_a_proxy_the_address_is_the_operators_and_cookies_are_for_https(o
     with opened(public_url="https://skin.example") as clinic, clinic.browser() as browser:
         answer = browser.get("/enter/oidc", headers={"Host": "localhost:1"})
         assert "redirect_uri=https%3A%2F%2Fskin.example%2Fenter%2Foidc%2Fback" in answer.headers["location"]
-        assert "secure" in answer.headers["set-cookie"].lower()
+        cookie = answer.headers["set-cookie"]
+        assert cookie.startswith("__Host-oidc="), "a neighbour under the same domain can plant any other"
+        assert {"secure", "path=/", "httponly"} <= set(cookie.lower().split("; "))
+        planted = {"Cookie": cookie.replace("__Host-oidc", "oidc").partition(";")[0]}
+        state = answer.headers["location"].partition("state=")[2].partition("&")[0]
+        refused(browser.get(f"/enter/oidc/back?code=x&state={state}", headers=planted), 400, "begun in another browser")
 
 
 def test_words_of_the_address_are_not_shown(clinic: Clinic) -> None:

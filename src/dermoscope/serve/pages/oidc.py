@@ -16,8 +16,9 @@ from dermoscope.serve.oidc import MINUTES, TURN, WHYS, Identity, Journey, NotLet
 from dermoscope.serve.pages.common import inside, page
 
 router = APIRouter(include_in_schema=False)
-COOKIE = "oidc"
 OUT = "/enter/oidc"
+COOKIES = (("oidc", OUT), ("__Host-oidc", "/"))
+"""Name and path of the cookie over HTTP, and over HTTPS: a neighbour under the same domain cannot plant the second."""
 
 
 def provider_of(request: Request) -> Provider:
@@ -43,9 +44,9 @@ async def out(
     except NotLetInError as error:
         return _refused(request, service, error, back)
     answer = RedirectResponse(address, 303, {"Cache-Control": "no-store"})
-    secure = turn.startswith("https:")
-    sealed = journey.sealed(service.key)
-    answer.set_cookie(COOKIE, sealed, 60 * MINUTES, path=OUT, httponly=True, samesite="lax", secure=secure)
+    https = logins.is_https(request, service.options)
+    (name, path), sealed = COOKIES[https], journey.sealed(service.key)
+    answer.set_cookie(name, sealed, 60 * MINUTES, path=path, httponly=True, samesite="lax", secure=https)
     return answer
 
 
@@ -53,15 +54,17 @@ async def out(
 async def turn(request: Request, service: Serving) -> Response:
     """Let in whoever the provider names, or say why not. Either way this journey is over."""
     provider, back = provider_of(request), "/"
+    https = logins.is_https(request, service.options)
+    name, path = COOKIES[https]
     try:
-        journey = Journey.opened(service.key, request.cookies.get(COOKIE, ""))
+        journey = Journey.opened(service.key, request.cookies.get(name, ""))
         back = journey.back
         identity = await provider.arrive(journey, request.query_params)
         answer = await run_in_threadpool(_let_in, request, service, identity, back)
     except NotLetInError as error:
         await run_in_threadpool(_note, service, error)
         answer = _refused(request, service, error, back)
-    answer.delete_cookie(COOKIE, path=OUT)
+    answer.delete_cookie(name, path=path, httponly=True, samesite="lax", secure=https)
     return answer
 
 
