@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 OUT ?= runs/default
 ENSEMBLE ?= runs/ensemble
+JOBS ?= 2
 
 # Developers keep the public images beside the repository; anyone may set DERMOSCOPE_DATA instead.
 ifneq ($(wildcard ../shared/data),)
@@ -39,8 +40,8 @@ run: $(VENV)/for-run ## start the web service on the bundled model; with IMAGES=
 demo: $(VENV)/for-run ## classify a dozen samples with the bundled model and write a page
 	@$(BIN)/dermoscope demo $(if $(IMAGES),--images "$(IMAGES)")
 
-test: setup system check ## everything that CI checks
-	@$(BIN)/python -m pytest
+test: setup system check ## everything that CI checks; JOBS=1 runs one test after the other
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 check: setup ## style, types and import contracts
 	$(BIN)/ruff check .
