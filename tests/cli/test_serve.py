@@ -54,7 +54,7 @@ def test_a_newcomer_is_told_where_to_go_and_what_it_is_not(tmp_path: Path) -> No
         assert httpx.get(f"{address}/ready").status_code == 200
         assert httpx.get(address, follow_redirects=True).status_code == 200
         assert httpx.get(f"{address}/health", headers={"Host": "evil.example"}).status_code == 403
-    assert process.returncode == 130
+    assert process.returncode == 0
     assert (tmp_path / "kept" / "dermoscope.sqlite").is_file()
 
 
@@ -146,7 +146,6 @@ def test_what_is_logged_is_json_away_from_a_terminal(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         lines = process.stderr.read().splitlines()
-        assert lines.pop() == "dermoscope: stopped"
         (line,) = [json.loads(line) for line in lines]
     told = {name: line[name] for name in ("level", "request", "route", "status", "role")}
     assert told == {

@@ -48,6 +48,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "log": ("mlflow-skinny",),
         "serve": (
             "fastapi",
+            "httpx2",
             "uvicorn",
             "python-multipart",
             "sqlalchemy",
