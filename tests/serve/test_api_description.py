@@ -118,12 +118,14 @@ def test_the_service_tells_of_itself(client: TestClient) -> None:
     ready = client.get("/ready").json()
     assert ready == {
         "ready": True,
-        "checks": {"bundle": "ok", "database": "ok", "folder": "ok"},
+        "checks": dict.fromkeys(("bundle", "database", "folder", "clock", "audit"), "ok"),
         "waiting": 0,
         "busy": 0,
     }
     model = client.get("/model-info").json()
-    assert client.get("/api/v1/models").json() == {"models": [model]}
+    models = client.get("/api/v1/models").json()
+    assert models["models"] == [model]
+    assert (models["bundles"][0]["name"], models["bundles"][0]["sha256"]) == ("default", model["sha256"])
     assert set(model["calibration_prior"]) == set(model["diagnoses"])
     assert model["card"]["licence"] == model["licence"]
 
@@ -136,7 +138,8 @@ def test_a_service_without_its_folder_is_not_ready(client: TestClient, options: 
     away.rename(options.folder)
     assert answer.status_code == 503
     assert answer.json()["ready"] is False
-    assert answer.json()["checks"]["folder"] == "FileNotFoundError: it cannot be used; the service's log says more"
+    told = "the folder cannot be written (No such file or directory); mend its rights or its disk"
+    assert answer.json()["checks"]["folder"] == told
     assert client.get("/ready").status_code == 200
 
 

@@ -20,7 +20,7 @@ def reader(options: Options, service: Service) -> TestClient:
     with service.desk(Person("R7", "admin")) as desk:
         cases.create(desk, NewCase("P1"))
     app = create_app(options, service)
-    app.state.service = service
+    app.state.service, app.state.most_uploads = service, 10
     calling = TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False)
     calling.cookies.set("reader", "R7")
     return calling

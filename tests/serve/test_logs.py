@@ -192,7 +192,9 @@ def test_threads_tasks_warnings_and_other_libraries_are_told_without_values(log:
         asyncio.get_running_loop().default_exception_handler(context)
         await task
 
-    asyncio.run(forgotten())
+    looping = threading.Thread(target=lambda: asyncio.run(forgotten()))  # a browser may keep a loop in this thread
+    looping.start()
+    looping.join()
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         logging.captureWarnings(False)
