@@ -134,8 +134,24 @@ def test_a_second_signal_ends_at_once(monkeypatch: pytest.MonkeyPatch, capsys: p
     server.handle_exit(signal.SIGTERM, None)
     assert (server.should_exit, ended) == (True, [])
     server.handle_exit(signal.SIGINT, None)
+    server.close()
     assert ended == [1]
     assert "dermoscope ends at once (a second signal came): 0 requests" in capsys.readouterr().err
+
+
+def test_an_end_in_time_is_not_cut_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    import uvicorn
+    from fastapi import FastAPI
+
+    from dermoscope.serve.ending import Server
+
+    ended: list[int] = []
+    monkeypatch.setattr("dermoscope.serve.ending.os._exit", ended.append)
+    server = Server(uvicorn.Config(FastAPI()), FastAPI(), 0.2)
+    server.handle_exit(signal.SIGTERM, None)
+    server.close()
+    time.sleep(0.4)
+    assert ended == []
 
 
 def test_who_sends_slowly_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,16 +27,21 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, app: FastAPI, drain_s: float) -> None:
         config.timeout_graceful_shutdown = None  # the time is kept here, and what is left is told
         super().__init__(config)
-        self._app, self._drain_s = app, drain_s
+        self._app = app
+        self._timer = threading.Timer(drain_s, self._cut, [f"the {drain_s:g} s for it are over"])
+        self._timer.daemon = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
         """Begin to end, or end at once."""
         if self.should_exit:
             self._cut("a second signal came")
-        self.should_exit = True
-        timer = threading.Timer(self._drain_s, self._cut, [f"the {self._drain_s:g} s for it are over"])
-        timer.daemon = True
-        timer.start()
+        else:
+            self.should_exit = True
+            self._timer.start()
+
+    def close(self) -> None:
+        """The end was reached in time: nothing is cut any more."""
+        self._timer.cancel()
 
     def _cut(self, why: str) -> None:
         print(f"dermoscope ends at once ({why}): {self.left()}", file=sys.stderr, flush=True)
@@ -52,7 +57,9 @@ class Server(uvicorn.Server):
 
 def serve(options: Options, app: FastAPI, listening: socket.socket) -> None:
     """Serve until a signal comes."""
-    Server(configuration(options, app), app, options.drain_s).run(sockets=[listening])
+    server = Server(configuration(options, app), app, options.drain_s)
+    server.run(sockets=[listening])
+    server.close()
 
 
 def serve_alone(options: Options, listening: socket.socket) -> None:
