@@ -60,6 +60,10 @@ system: setup
 	  apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive \
 	  apt-get install -y -qq libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 >/dev/null 2>&1; } || \
 	echo "no Pango, and it cannot be installed here: the PDF tests will be skipped"
+	@ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 || \
+	{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing libfaketime for the test of the clock (once)" && \
+	  apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq faketime >/dev/null 2>&1; } || \
+	echo "no libfaketime, and it cannot be installed here: the test of a clock that steps back will be skipped"
 
 train: setup ## train the bundled model again (resumes where it was cut); needs DERMOSCOPE_DATA
 	$(BIN)/dermoscope train --recipe default --data ham10000 --out $(OUT) --ship $(if $(FULL),--full)

@@ -241,7 +241,7 @@ def bundle_damaged(folder: Path) -> Outcome:
         process.start(folder / "service", *flags).kill()
         said = "it started"
     except RuntimeError as error:
-        said = str(error).strip().splitlines()[-1]
+        said = str(error).strip().splitlines()[-1].replace(str(folder), "...")
     model.write_bytes(right)
     acknowledged = clinic.images
     with serving(folder / "service", *flags) as (running, clinic):
