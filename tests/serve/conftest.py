@@ -22,6 +22,7 @@ pytest.importorskip("sqlalchemy", reason="the service is not installed: pip inst
 
 if TYPE_CHECKING:
     from people import People
+    from playwright.sync_api import Browser
     from starlette.testclient import TestClient
 
     from dermoscope.predict.predictor import Predictor
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from dermoscope.serve.store import Store
 
 _numbers = itertools.count(1)
+WAIT = 15_000
+"""Milliseconds until what should be on a page is missed."""
 
 
 @pytest.fixture(scope="session")
@@ -149,6 +152,23 @@ def client(options: "Options", service: "Service") -> Iterator["TestClient"]:
 
     with TestClient(create_app(options, service), base_url="http://127.0.0.1") as calling:
         yield calling
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """One Chromium for all tests: Playwright keeps a loop of asyncio in this thread, so nothing else may start one."""
+    pytest.importorskip("playwright", reason="playwright is not installed: no browser test")
+    from live import chromium
+    from playwright.sync_api import Error, expect, sync_playwright
+
+    expect.set_options(timeout=WAIT)
+    with sync_playwright() as playwright:
+        try:
+            started = chromium(playwright)
+        except Error as error:
+            pytest.skip(f"no Chromium starts here, so no page is looked at: {str(error).splitlines()[0]}")
+        yield started
+        started.close()
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ no request to another host, nothing that a policy blocked, no error on the conso
     lesion     drawn pictures as files to send
     shoot      saves what is seen below out/screenshots/
 
-Chromium is the system's, else Playwright's own. One browser serves all tests: Playwright keeps a loop of asyncio in
-this thread, so nothing else here may start another.
+Chromium is the system's, else Playwright's own; `browser` stands in tests/serve/conftest.py.
 """
 
 import re
@@ -30,24 +29,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, FilePayload, Page
 
 OUT = Path(__file__).parents[3] / "out" / "screenshots"
-WAIT = 15_000
-"""Milliseconds until what should be there is missed."""
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator["Browser"]:
-    """The browser of all tests."""
-    from live import chromium
-    from playwright.sync_api import Error, expect, sync_playwright
-
-    expect.set_options(timeout=WAIT)
-    with sync_playwright() as playwright:
-        try:
-            started = chromium(playwright)
-        except Error as error:
-            pytest.skip(f"no Chromium starts here, so no page is looked at: {str(error).splitlines()[0]}")
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="session")
@@ -112,7 +93,7 @@ def reader(browser: "Browser", request: pytest.FixtureRequest) -> Iterator[Calla
             settings = {"locale": "en-GB", "viewport": {"width": 1440, "height": 900}, **given}
             context = browser.new_context(base_url=url, **settings)
             stack.callback(context.close)
-            context.set_default_timeout(WAIT)
+            context.set_default_timeout(15_000)
             watch = Watch(context, url)
             watch.expected.update(expect)
             watches.append(watch)

@@ -4,9 +4,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from live import chromium, serving
+from live import serving
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from conftest import Running
     from dermoscope.serve.desk import Service
 
@@ -14,15 +16,12 @@ pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 PASSWORD = "correct horse battery staple"
 
 
-def test_a_reader_presses_the_button_signs_in_elsewhere_and_comes_back(service: "Service", provider: "Running") -> None:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: no browser")
+def test_a_reader_presses_the_button_signs_in_elsewhere_and_comes_back(
+    service: "Service", provider: "Running", browser: "Browser"
+) -> None:
     options = replace(service.options, no_login=False, **provider.settings())
-    with serving(options, replace(service, options=options)) as served, playwright.sync_playwright() as running:
-        try:
-            browser = chromium(running)
-        except playwright.Error as error:
-            pytest.skip(f"no Chromium starts here ({str(error).splitlines()[0]})")
-        page = browser.new_page(locale="en-GB")
+    with serving(options, replace(service, options=options)) as served, browser.new_context(locale="en-GB") as window:
+        page = window.new_page()
         said: list[str] = []
         page.on("console", lambda message: said.append(message.text))
         page.goto(f"{served.url}/settings")
@@ -42,4 +41,3 @@ def test_a_reader_presses_the_button_signs_in_elsewhere_and_comes_back(service: 
         assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Lax")
         assert page.evaluate("document.cookie").find("session") < 0
         assert not [text for text in said if "Content Security Policy" in text]
-        browser.close()
