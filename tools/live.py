@@ -1,14 +1,16 @@
 """A service and a browser for as long as a test or a tool needs them."""
 
+import asyncio
 import os
 import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dermoscope.serve.app import close_service, create_app, open_service
 from dermoscope.serve.desk import Service
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from playwright.sync_api import Browser, Page, Playwright
 
+T = TypeVar("T")
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 START = 10.0
 """Seconds that a server may take to start."""
@@ -68,6 +71,12 @@ def listening(app: "FastAPI") -> Iterator[str]:
             thread.join(timeout=20)
         if thread.is_alive():
             raise RuntimeError("the server did not end")
+
+
+def apart(work: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine gives, run in a thread of its own: Playwright keeps a loop of asyncio in the first one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 def chromium(playwright: "Playwright") -> "Browser":

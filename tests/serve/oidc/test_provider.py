@@ -1,7 +1,6 @@
 """What is believed of a provider's answers, and what is not. The provider is real; what it would never say is signed
 with its own key."""
 
-import asyncio
 import base64
 import json
 import socket
@@ -13,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
+from live import apart
 
 from dermoscope.core.errors import InputError
 from dermoscope.serve.oidc import Identity, Journey, NotLetInError, Provider, role_of, turn_of
@@ -35,13 +35,13 @@ def question(address: str) -> dict[str, str]:
 
 def why(call: Any) -> str:
     with pytest.raises(NotLetInError) as caught:
-        asyncio.run(call)
+        apart(call)
     return caught.value.why
 
 
 def set_out(provider: "Running", **others: Any) -> tuple[Provider, str, Journey]:
     asked = Provider(options(provider, **others))
-    address, journey = asyncio.run(asked.set_out(TURN, "/cases/1"))
+    address, journey = apart(asked.set_out(TURN, "/cases/1"))
     return asked, address, journey
 
 
@@ -53,7 +53,7 @@ def test_who_enters_at_the_provider_comes_back_with_name_and_groups(provider: "R
     assert len({sent["state"], sent["nonce"], journey.verifier}) == 3
     with httpx.Client() as browser:
         came = question(provider.lead(browser, address, "anna"))
-    found = asyncio.run(asked.arrive(journey, came))
+    found = apart(asked.arrive(journey, came))
     assert found == Identity(provider.issuer, "1", "anna", ("clinic-readers", "clinic-staff"))
     assert why(asked.arrive(journey, came)) == "refused"  # a code is good once
 
@@ -62,7 +62,7 @@ def test_an_answer_that_fits_another_journey_is_not_taken(provider: "Running") -
     asked, address, journey = set_out(provider)
     with httpx.Client() as browser:
         came = question(provider.lead(browser, address, "anna"))
-    other = asyncio.run(asked.set_out(TURN, "/"))[1]
+    other = apart(asked.set_out(TURN, "/"))[1]
     assert why(asked.arrive(other, came)) == "state"
     assert why(asked.arrive(journey, {"code": came["code"]})) == "state"
     assert why(asked.arrive(journey, {"state": journey.state, "error": "access_denied"})) == "refused"
@@ -94,7 +94,7 @@ def app(provider: "Running") -> Any:
         await found.fetch_jwk_set()
         return found
 
-    return asyncio.run(made())
+    return apart(made())
 
 
 def of_token(provider: "Running", app: Any, token: str) -> Any:
@@ -110,7 +110,7 @@ def of_token(provider: "Running", app: Any, token: str) -> Any:
 
 def test_a_token_that_is_right_is_believed(provider: "Running", app: Any) -> None:
     token = provider.signed({**provider.claims("n"), "groups": "clinic-readers"})
-    assert asyncio.run(of_token(provider, app, token)).groups == ("clinic-readers",)
+    assert apart(of_token(provider, app, token)).groups == ("clinic-readers",)
 
 
 @pytest.mark.parametrize(
