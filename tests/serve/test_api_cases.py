@@ -156,6 +156,9 @@ def test_a_batch_goes_on_in_the_background(client: TestClient) -> None:
     assert client.get("/api/v1/jobs/99").status_code == 404
     wrong = client.post("/api/v1/jobs", files=files, data={"pseudonyms": ["A"]})
     assert wrong.json()["detail"] == "1 pseudonyms for 3 files; give one for each, or none"
+    many = client.post("/api/v1/jobs", files=files, data={"pseudonyms": [f"P{k}" for k in range(101)]})
+    assert many.status_code == 422
+    assert many.json()["detail"].startswith("body.pseudonyms: ")
 
 
 def test_settings_are_changed_and_noted(client: TestClient) -> None:
