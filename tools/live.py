@@ -54,7 +54,7 @@ def listening(app: "FastAPI") -> Iterator[str]:
     """The address at which any application is served as long as the block runs. Raises RuntimeError like `serving`."""
     import uvicorn
 
-    with socket.socket() as place:
+    with socket.socket(proto=socket.IPPROTO_TCP) as place:  # asyncio sends without delay only where it is named
         place.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none", http=Protocol))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [place]}, daemon=True)

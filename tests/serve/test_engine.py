@@ -48,6 +48,11 @@ class Gate:
     def __init__(self, predictor: Predictor) -> None:
         self.inner, self.open, self.entered = predictor, threading.Semaphore(0), threading.Semaphore(0)
         self.together: list[list[bytes]] = []
+        self.narrow: Gate | None = None
+
+    def with_threads(self, threads: int) -> "Gate":
+        self.narrow = Gate(self.inner.with_threads(threads))
+        return self.narrow
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.inner, name)
@@ -110,7 +115,7 @@ def test_an_image_that_fails_spoils_no_other(engine: Engine, bundled: Predictor,
 
 
 def test_what_waits_goes_together_one_of_each_in_turn(gate: Gate, files: list[bytes]) -> None:
-    with Engine(gate) as engine, ThreadPoolExecutor(3) as pool:  # type: ignore[arg-type]
+    with Engine(gate, lanes=1) as engine, ThreadPoolExecutor(3) as pool:  # type: ignore[arg-type]
         first = pool.submit(engine.predict, files[:1])
         gate.entered.acquire()
         many = pool.submit(engine.predict, files[1:7])
@@ -119,17 +124,50 @@ def test_what_waits_goes_together_one_of_each_in_turn(gate: Gate, files: list[by
         wait_for(engine, Load(busy=1, waiting=7, done=0))
         gate.open.release()
         gate.entered.acquire()
-        assert gate.together[1] == [files[1], files[8], files[2], files[3]]
+        assert gate.together[1] == [files[1], files[8], files[2]]
         gate.open.release()
         assert len(late.result(30)) == len(first.result(30)) == 1
         assert not many.done()
-        gate.open.release()
+        gate.open.release(9)
         assert len(many.result(30)) == 6
-    assert len(gate.together) == 3
+    assert gate.together[2:] == [files[3:5], files[5:6], files[6:7]]
+
+
+def test_what_comes_alone_has_all_cores_and_a_crowd_shares_them(gate: Gate, files: list[bytes]) -> None:
+    with Engine(gate) as engine, ThreadPoolExecutor(9) as pool:  # type: ignore[arg-type]
+        narrow = gate.narrow
+        assert narrow is not None
+        assert narrow.inner.threads == 1
+        first = pool.submit(engine.predict, files[:1])
+        gate.entered.acquire()
+        others = [pool.submit(engine.predict, [file]) for file in files[1:5]]
+        wait_for(engine, Load(busy=1, waiting=4, done=0))
+        assert narrow.together == []  # nobody takes a core from the one that is read by all of them
+        gate.open.release()
+        assert narrow.entered.acquire(timeout=30)
+        assert narrow.entered.acquire(timeout=30)  # both at one time
+        wait_for(engine, Load(busy=2, waiting=2, done=1))
+        narrow.open.release(9)
+        gate.open.release(9)
+        assert [len(one.result(30)) for one in (first, *others)] == [1] * 5
+        assert len(gate.together) + len(narrow.together) == 5
+        last = engine.predict(files[5:6])
+    assert len(last) == 1
+    assert gate.together[-1] == files[5:6]
+
+
+def test_lanes_say_what_the_predictor_says(bundled: Predictor, files: list[bytes]) -> None:
+    direct = bundled.predict(files)
+    with Engine(bundled) as engine, ThreadPoolExecutor(12) as pool:
+        found = list(pool.map(lambda k: engine.predict([files[k % 9]]), range(36)))
+        assert engine.load == Load(busy=0, waiting=0, done=36)
+    for k, one in enumerate(found):
+        np.testing.assert_allclose(one.logits[0], direct.logits[k % 9], rtol=1e-4, atol=1e-5)
+        assert one.predictor is bundled
 
 
 def test_too_much_at_once_is_refused(gate: Gate, files: list[bytes]) -> None:
-    with Engine(gate, most_waiting=3) as engine, ThreadPoolExecutor(2) as pool:  # type: ignore[arg-type]
+    with Engine(gate, most_waiting=3, lanes=1) as engine, ThreadPoolExecutor(2) as pool:  # type: ignore[arg-type]
         first = pool.submit(engine.predict, files[:1])
         gate.entered.acquire()
         second = pool.submit(engine.predict, files[:2])
@@ -137,20 +175,20 @@ def test_too_much_at_once_is_refused(gate: Gate, files: list[bytes]) -> None:
         assert (engine.again_after, engine.full) == (None, False)
         with pytest.raises(BusyError, match=r"^2 images wait already; try again in a minute$"):
             engine.predict(files[:2])
-        gate.open.release(2)
+        gate.open.release(9)
         assert len(first.result(30)) == 1
         assert len(second.result(30)) == 2
 
 
 def test_close_finishes_what_was_accepted(gate: Gate, files: list[bytes]) -> None:
-    engine = Engine(gate)  # type: ignore[arg-type]
+    engine = Engine(gate, lanes=1)  # type: ignore[arg-type]
     with ThreadPoolExecutor(3) as pool:
         first = pool.submit(engine.predict, files[:1])
         gate.entered.acquire()
         second = pool.submit(engine.predict, files[1:3])
         wait_for(engine, Load(busy=1, waiting=2, done=0))
         closed = pool.submit(engine.close)
-        gate.open.release(2)
+        gate.open.release(9)
         closed.result(30)
         assert len(first.result(1)) == 1
         assert len(second.result(1)) == 2
@@ -164,14 +202,14 @@ def test_an_error_that_nobody_foresaw_reaches_who_asked(gate: Gate, files: list[
         raise MemoryError("no room")
 
     gate.predict = broken  # type: ignore[method-assign]
-    with Engine(gate) as engine:  # type: ignore[arg-type]
+    with Engine(gate, lanes=1) as engine:  # type: ignore[arg-type]
         for ask in (engine.predict, engine.each):
             with pytest.raises(MemoryError, match="no room"):
                 ask(files[:2])
 
 
 def test_who_is_refused_is_told_by_the_pace_when_to_come_again(gate: Gate, files: list[bytes]) -> None:
-    with Engine(gate, most_waiting=3) as engine, ThreadPoolExecutor(2) as pool:  # type: ignore[arg-type]
+    with Engine(gate, most_waiting=3, lanes=1) as engine, ThreadPoolExecutor(2) as pool:  # type: ignore[arg-type]
         gate.open.release()
         engine.predict(files[:1])
         gate.entered.acquire()
@@ -184,31 +222,48 @@ def test_who_is_refused_is_told_by_the_pace_when_to_come_again(gate: Gate, files
         with pytest.raises(BusyError, match=r"^3 images wait already; try again in 15 s$") as refused:
             engine.predict(files[:1])
         assert (refused.value.again_after, engine.full) == (15, True)
-        gate.open.release(4)
+        gate.open.release(9)
         assert len(first.result(30)) + len(second.result(30)) == 4
 
 
 def test_a_batch_keeps_one_place_and_nobody_stands_behind_it(gate: Gate, files: list[bytes]) -> None:
-    with Engine(gate) as engine, ThreadPoolExecutor(7) as pool:  # type: ignore[arg-type]
+    with Engine(gate, lanes=1) as engine, ThreadPoolExecutor(7) as pool:  # type: ignore[arg-type]
         batch = pool.submit(engine.each, files, behind=True)
         gate.entered.acquire()
-        assert gate.together[0] == files[:2]
+        assert gate.together[0] == files[:1]
         singles = [pool.submit(engine.predict, files[8:]) for _ in range(4)]
-        wait_for(engine, Load(busy=2, waiting=11, done=0))
+        wait_for(engine, Load(busy=1, waiting=12, done=0))
         gate.open.release()
         gate.entered.acquire()
-        assert gate.together[1] == [files[8]] * 3 + [files[2]]
+        assert gate.together[1] == [files[8]] * 3 + [files[1]]
         gate.open.release()
         gate.entered.acquire()
-        assert gate.together[2] == [files[8], files[3]]
+        assert gate.together[2] == [files[8], files[2]]
         gate.open.release(9)
         assert [len(one.result(30)) for one in singles] == [1] * 4
         assert len(batch.result(30)) == 9
+    assert [len(turn) for turn in gate.together[3:]] == [1] * 6
+
+
+def test_where_images_go_one_by_one_a_batch_has_every_fourth(gate: Gate, files: list[bytes]) -> None:
+    with Engine(gate, lanes=4) as engine, ThreadPoolExecutor(9) as pool:  # type: ignore[arg-type]
+        first = pool.submit(engine.predict, files[:1])
+        gate.entered.acquire()
+        batch = pool.submit(engine.each, files[1:3], behind=True)
+        wait_for(engine, Load(busy=1, waiting=2, done=0))
+        singles = [pool.submit(engine.predict, [file]) for file in files[3:8]]
+        wait_for(engine, Load(busy=1, waiting=7, done=0))  # fewer than share the cores out
+        gate.open.release(9)
+        assert [len(one.result(30)) for one in (first, *singles)] == [1] * 6
+        assert len(batch.result(30)) == 2
+    order = [turn[0] for turn in gate.together]
+    assert [order.index(file) for file in files[1:3]] == [3, 7]
+    assert all(len(turn) == 1 for turn in gate.together)
 
 
 def test_a_request_is_read_by_the_model_that_was_there_when_it_came(bundled: Predictor, files: list[bytes]) -> None:
     first, second = Gate(bundled), Gate(bundled)
-    with Engine(first) as engine, ThreadPoolExecutor(4) as pool:  # type: ignore[arg-type]
+    with Engine(first, lanes=1) as engine, ThreadPoolExecutor(4) as pool:  # type: ignore[arg-type]
         before = [pool.submit(engine.predict, files[:1])]
         first.entered.acquire()
         before.append(pool.submit(engine.predict, files[:6]))
@@ -218,18 +273,18 @@ def test_a_request_is_read_by_the_model_that_was_there_when_it_came(bundled: Pre
         wait_for(engine, Load(busy=1, waiting=8, done=0))
         chosen = pool.submit(engine.predict, files[8:], by=first)
         wait_for(engine, Load(busy=1, waiting=9, done=0))
-        first.open.release(5)
-        second.open.release(5)
+        first.open.release(9)
+        second.open.release(9)
         assert [one.result(30).predictor for one in (*before, chosen)] == [first] * 3
         assert after.result(30).predictor is second
-    assert second.together == [files[6:8]]
+    assert [file for turn in second.together for file in turn] == files[6:8]
     assert sum(map(len, first.together)) == 8
 
 
 def test_the_model_before_is_given_free(bundled: Predictor, files: list[bytes]) -> None:
     first = Gate(bundled)
     gone = weakref.ref(first)
-    with Engine(first) as engine:  # type: ignore[arg-type]
+    with Engine(first, lanes=1) as engine:  # type: ignore[arg-type]
         first.open.release()
         assert len(engine.predict(files[:1])) == 1
         engine.swap(bundled)
@@ -240,7 +295,7 @@ def test_the_model_before_is_given_free(bundled: Predictor, files: list[bytes]) 
 def test_heat_maps_wait_beside_the_images(gate: Gate, files: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dermoscope.serve.engine.MOST_BESIDE", 2)
     done: list[str] = []
-    with Engine(gate) as engine, ThreadPoolExecutor(4) as pool:  # type: ignore[arg-type]
+    with Engine(gate, lanes=1) as engine, ThreadPoolExecutor(4) as pool:  # type: ignore[arg-type]
         first = pool.submit(engine.predict, files[:1])
         gate.entered.acquire()
         maps = [pool.submit(engine.ask, lambda name=name: done.append(name) or name) for name in "ab"]
@@ -261,7 +316,7 @@ def test_heat_maps_wait_beside_the_images(gate: Gate, files: list[bytes], monkey
 
 
 def test_what_waits_can_be_refused_at_once(gate: Gate, files: list[bytes]) -> None:
-    engine = Engine(gate)  # type: ignore[arg-type]
+    engine = Engine(gate, lanes=1)  # type: ignore[arg-type]
     with ThreadPoolExecutor(4) as pool:
         first = pool.submit(engine.predict, files[:1])
         gate.entered.acquire()

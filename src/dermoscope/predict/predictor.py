@@ -91,6 +91,15 @@ class Predictor:
         return cls(found, tuple(Session.load(found.graphs[m.file], threads) for m in found.members))
 
     @property
+    def threads(self) -> int:
+        """What one call may use."""
+        return max((session.threads for session in self.sessions), default=usable_cores())
+
+    def with_threads(self, threads: int) -> "Predictor":
+        """The same model, one call of which uses so many: several calls beside each other then share the cores."""
+        return Predictor.load(self.bundle, threads=threads)
+
+    @property
     def taxonomy(self) -> Taxonomy:
         """The diagnoses that the model knows."""
         return self.bundle.taxonomy
@@ -220,7 +229,7 @@ class Predictor:
         failures: list[Failure] | None,
     ) -> Prediction:
         least = self.decoded_at(views)
-        threads = min(usable_cores(), len(sources) or 1)
+        threads = min(usable_cores(), self.threads, len(sources) or 1)
         pictures = read_images(sources, at_least=least, threads=threads)
         kept, quality, logits, embeddings = [], [], [], []
         readable = _readable(pictures, ids, sources, failures)

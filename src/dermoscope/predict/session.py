@@ -19,10 +19,11 @@ def usable_cores() -> int:
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """A loaded graph. `run` may be called from several threads at once."""
+    """A loaded graph, one call of which uses `threads`. `run` may be called from several threads at once."""
 
     inner: onnxruntime.InferenceSession
     outputs: frozenset[str]
+    threads: int = 1
 
     @classmethod
     def load(cls, graph: bytes, threads: int | None = None) -> "Session":
@@ -43,7 +44,7 @@ class Session:
         read = [(given.type, len(given.shape)) for given in inner.get_inputs()]
         if read != [("tensor(uint8)", 4)]:
             raise BundleError(f"the model reads {read}; it must read one uint8 tensor [n, size, size, 3]")
-        return cls(inner, names)
+        return cls(inner, names, options.intra_op_num_threads)
 
     def run(
         self, pictures: UInt8[np.ndarray, "n size size 3"], outputs: tuple[str, ...]

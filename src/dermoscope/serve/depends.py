@@ -7,7 +7,7 @@ from fastapi import Depends, Request
 from sqlalchemy import update
 from starlette.concurrency import run_in_threadpool
 
-from dermoscope.core.errors import BusyError, ForbiddenError, InputError
+from dermoscope.core.errors import BusyError, DermoscopeError, ForbiddenError, InputError
 from dermoscope.serve import keys, logins, throttle
 from dermoscope.serve.accounts import SCOPES, Language, Person, Way, checked_name, checked_role, language_of
 from dermoscope.serve.desk import Service
@@ -57,9 +57,23 @@ def is_near(request: Request) -> bool:
     return not handed_on and not options.public_url and Options(host=address).on_loopback
 
 
+def is_known(request: Request) -> bool:
+    """Whether it was found out already who is asking."""
+    return hasattr(request.state, "person")
+
+
+async def entered(request: Request) -> bool:
+    """Whether whoever asks is known; False for a name or a key that cannot be one, too."""
+    try:
+        known = maybe_person(request) if is_known(request) else await run_in_threadpool(maybe_person, request)
+    except DermoscopeError:
+        return False
+    return known is not None
+
+
 async def person_of(request: Request) -> Person:
     """Who is asking. Raises NotEnteredError where that is not known, InputError for a name that cannot be one."""
-    found = await run_in_threadpool(maybe_person, request) if not _is_known(request) else maybe_person(request)
+    found = maybe_person(request) if is_known(request) else await run_in_threadpool(maybe_person, request)
     if found is None:
         raise NotEnteredError("who is asking is not known; enter first, or send a key as `Authorization: Bearer KEY`")
     return found
@@ -70,7 +84,7 @@ def maybe_person(request: Request) -> Person | None:
 
     Raises InputError for a name that cannot be one, TooManyError after too many wrong keys from an address.
     """
-    if not _is_known(request):
+    if not is_known(request):
         service = service_of(request)
         language = language_of(request.cookies, request.headers.get("accept-language", ""))
         if service.options.no_login:
@@ -87,10 +101,6 @@ def bearer_of(request: Request) -> str | None:
     """What `Authorization: Bearer` sends, or None; with it cookies count for nothing."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
-
-
-def _is_known(request: Request) -> bool:
-    return hasattr(request.state, "person")
 
 
 def _by_name(request: Request, language: Language) -> Person | None:
@@ -162,12 +172,16 @@ def _note(service: Service, kind: type[Login] | type[ApiKey], row: int) -> None:
         return
 
 
-def admin_of(person: "Asking") -> Person:
+async def _serving(request: Request) -> Service:
+    return service_of(request)  # in the event loop: nothing of it waits
+
+
+async def admin_of(person: "Asking") -> Person:
     """Who is asking, if that is an admin. Raises ForbiddenError else."""
     person.require("admin")
     return person
 
 
-Serving = Annotated[Service, Depends(service_of)]
+Serving = Annotated[Service, Depends(_serving)]
 Asking = Annotated[Person, Depends(person_of)]
 AdminAsking = Annotated[Person, Depends(admin_of)]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
@@ -43,24 +44,28 @@ class Service:
     def desk(self, person: Person) -> Iterator["Desk"]:
         """A desk whose work is stored whole at the end, or not at all."""
         with self.store.begin() as session:
-            yield Desk(session, person, read_site(session), self, self.engine.predictor)
+            yield Desk(session, person, self, self.engine.predictor)
 
     @contextmanager
     def looking(self, person: Person) -> Iterator["Desk"]:
         """A desk at which nothing is changed."""
         with self.store.read() as session:
-            yield Desk(session, person, read_site(session), self, self.engine.predictor)
+            yield Desk(session, person, self, self.engine.predictor)
 
 
 @dataclass(frozen=True, eq=False)
 class Desk:
-    """One transaction, who asks, the site's settings, the service, and the model that it serves at this moment."""
+    """One transaction, who asks, the service, and the model that it serves at this moment."""
 
     session: Session
     person: Person
-    site: Site
     service: Service
     predictor: Predictor
+
+    @cached_property
+    def site(self) -> Site:
+        """The site's settings, read once."""
+        return read_site(self.session)
 
     @property
     def bundle(self) -> Bundle:

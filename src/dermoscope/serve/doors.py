@@ -9,9 +9,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dermoscope.core.errors import BusyError, DermoscopeError
+from dermoscope.core.errors import BusyError
 from dermoscope.serve.api.problems import Elsewhere, is_machine, problem_of
-from dermoscope.serve.depends import maybe_person, service_of
+from dermoscope.serve.depends import entered, service_of
 from dermoscope.serve.engine import MOST_BESIDE
 
 MOST = 64
@@ -37,7 +37,7 @@ class Doors:
         self.app, self.page, self._inside = app, page, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not _has_files(scope) or not await run_in_threadpool(_entered, scope):
+        if scope["type"] != "http" or not _has_files(scope) or not await entered(Request(scope)):
             await self.app(scope, receive, send)
             return
         request = Request(scope)
@@ -61,10 +61,3 @@ class Doors:
 def _has_files(scope: Scope) -> bool:
     kinds = (value for name, value in scope["headers"] if name.lower() == b"content-type")
     return any(kind.lower().startswith(b"multipart/") for kind in kinds)
-
-
-def _entered(scope: Scope) -> bool:
-    try:
-        return maybe_person(Request(scope)) is not None
-    except DermoscopeError:
-        return False

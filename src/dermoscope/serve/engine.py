@@ -1,18 +1,22 @@
 """Bundle + bytes of images -> predictions, for many who ask at once.
 
-One thread runs the network. What waits while it is busy goes through it together, one image of every request in turn,
-so that a single image never stands behind a hundred; while it is idle nothing waits for company. Batches go behind what
-somebody waits for, and keep one place of every turn. The model may be exchanged at any time: a request is read whole by
-the one that was there when it came, and what it is told says which that was.
+A turn of the network takes one image of every request that waits, so that a single image never stands behind a hundred;
+while it is idle nothing waits for company. What comes alone is read by all cores at once. Where as many images wait as
+there are lanes, each lane reads its own turn with its share of the cores: threads that wait for each other within one
+network lose a fifth of the time, and more where something else needs a core (ADR 0019). Batches go behind what somebody
+waits for, and keep one place of every turn. The model may be exchanged at any time: a request is read whole by the one
+that was there when it came, and what it is told says which that was.
 """
 
 import math
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -25,6 +29,12 @@ MOST_WAITING = 400
 """Images that may wait: at about ten images a second on two cores the last of them is answered within a minute."""
 MOST_BESIDE = 40
 """Other work that may wait for the network: heat maps."""
+_CROWD = 2
+"""Images that wait for each lane before the cores are shared out."""
+_SPARED = 3
+"""Images of requests that are read before one of a batch, where they go one by one."""
+MOST_LANES = 4
+"""Turns at one time at most: each holds its own pictures in memory."""
 _LONGEST = 600
 """Seconds after which anybody may ask again, however much waits."""
 _STEADY = 0.8
@@ -77,24 +87,30 @@ class _Request:
 
 
 class Engine:
-    """Runs a predictor for many threads; `close` it at the end.
+    """Runs a predictor for many threads, in `lanes` (default: as many as it has threads); `close` it at the end.
 
     >>> with Engine(Predictor.load("default")) as engine:           # doctest: +SKIP
     ...     engine.predict([path.read_bytes()])
     """
 
-    def __init__(self, predictor: Predictor, most_waiting: int = MOST_WAITING) -> None:
+    def __init__(self, predictor: Predictor, most_waiting: int = MOST_WAITING, lanes: int | None = None) -> None:
         self.most_waiting = most_waiting
-        self._predictor = predictor
+        self._lanes = min(lanes or predictor.threads, MOST_LANES)
+        self._narrow: weakref.WeakKeyDictionary[Predictor, Predictor] = weakref.WeakKeyDictionary()
+        self._predictor = self._known(predictor)
         self._front: deque[_Request] = deque()
         self._back: deque[_Request] = deque()
         self._beside: deque[tuple[Callable[[], None], Future[object]]] = deque()
-        self._waiting = self._busy = self._done = 0
+        self._waiting = self._busy = self._done = self._running = self._spared = 0
+        self._alone = self._heating = self._due = False
         self._pace = 0.0
         self._closed = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"engine-{k}", daemon=True) for k in range(self._lanes)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def __enter__(self) -> "Engine":
         return self
@@ -133,8 +149,9 @@ class Engine:
 
         Nothing waits for it, nothing is dropped, and the old one is given free by the last request that it reads.
         """
+        known = self._known(predictor)
         with self._changed:
-            self._predictor = predictor
+            self._predictor = known
 
     def predict(
         self,
@@ -177,7 +194,7 @@ class Engine:
         return found
 
     def ask(self, work: Callable[[], Given]) -> Given:
-        """What `work` returns, which runs a network by itself: one such thing after every turn of images.
+        """What `work` returns, which runs a network by itself: one such thing at a time, and turns of images between.
 
         Raises what `work` raises, BusyError where too much of that kind waits or the engine is closed.
         """
@@ -204,7 +221,8 @@ class Engine:
                     ready.set_exception(stopped)
                 self._front, self._back, self._beside, self._waiting = deque(), deque(), deque(), 0
             self._changed.notify_all()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     def _open(self) -> None:
         if self._closed:
@@ -225,46 +243,83 @@ class Engine:
             self._changed.notify_all()
         return request.ready.result()
 
+    def _known(self, predictor: Predictor) -> Predictor:
+        """A predictor, once there is one of its model for lanes."""
+        if self._lanes > 1 and predictor not in self._narrow:
+            self._narrow[predictor] = predictor.with_threads(max(1, predictor.threads // self._lanes))
+        return predictor
+
     def _work(self) -> None:
         while self._turn():
             pass
 
     def _turn(self) -> bool:
-        """One turn of the network and one thing beside; False at the end. Nothing of it is held when it returns."""
+        """One turn of the network, or one thing beside; False at the end. Nothing of it is held when it returns."""
         with self._changed:
-            while not (self._front or self._back or self._beside or self._closed):
+            while (turn := self._next()) is None:
+                if self._closed and not (self._front or self._back or self._beside):
+                    return False
                 self._changed.wait()
-            taken = self._take()
-            beside = self._beside.popleft() if self._beside else None
-            self._busy, self._waiting = len(taken), self._waiting - len(taken)
-        if taken:
-            self._run(taken)
-        if beside:
-            _do(*beside)
-        return bool(taken or beside)
+            self._running += 1
+        try:
+            turn()
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+        return True
 
-    def _run(self, taken: "Sequence[tuple[_Request, int]]") -> None:
-        begun = time.perf_counter()
-        rows = _run(taken[0][0].predictor, [(r.names[at], r.images[at]) for r, at in taken])
+    def _next(self) -> Callable[[], None] | None:
+        """What this lane is to do now; None where it has to wait. Heat maps and turns of images alternate."""
+        if self._alone:
+            return None
+        if self._beside and not self._heating and (self._due or not self._waiting):
+            self._heating, self._due = True, False
+            return partial(self._heat, *self._beside.popleft())
+        if not self._waiting:
+            return None
+        self._due = bool(self._beside)
+        crowd = _CROWD * self._lanes
+        alone = not self._running and self._waiting < crowd
+        taken = self._take(1 if alone else max(1, self._waiting // crowd))
+        self._alone = alone
+        self._busy, self._waiting = self._busy + len(taken), self._waiting - len(taken)
+        return partial(self._run, taken, alone)
+
+    def _run(self, taken: "Sequence[tuple[_Request, int]]", alone: bool) -> None:
+        begun, known = time.perf_counter(), taken[0][0].predictor
+        predictor = known if alone else self._narrow.get(known, known)
+        rows = _run(predictor, [(r.names[at], r.images[at]) for r, at in taken])
         pace = len(taken) / max(time.perf_counter() - begun, 1e-9)
         with self._changed:
-            self._busy, self._done = 0, self._done + len(taken)
+            pace *= self._running
+            self._alone = False
+            self._busy, self._done = self._busy - len(taken), self._done + len(taken)
             self._pace = _STEADY * self._pace + (1 - _STEADY) * pace if self._pace else pace
-        for (request, at), row in zip(taken, rows, strict=True):
-            request.answer(at, row)
+            for (request, at), row in zip(taken, rows, strict=True):
+                request.answer(at, row)
 
-    def _take(self) -> list[tuple[_Request, int]]:
-        """The images that go through the network together, of one model: that of the request that is first.
+    def _heat(self, work: Callable[[], None], ready: "Future[object]") -> None:
+        _do(work, ready)
+        with self._changed:
+            self._heating = False
 
-        One of each request in turn, the oldest request first; where batches wait, one place is theirs. Without others
-        they fill half of a turn: who comes then waits no longer than for that.
+    def _take(self, most: int) -> list[tuple[_Request, int]]:
+        """The images that go through the network together, `most` of one model: that of the request that is first.
+
+        One of each request in turn, the oldest request first; where batches wait, one place is theirs, or one turn of
+        some. Without others they go one by one: who comes then waits no longer than for that.
         """
         taken: list[tuple[_Request, int]] = []
-        first = next(iter((*self._front, *self._back)), None)
-        if first is not None:
-            most = max(1, SQUARES // len(first.predictor.views()))
-            _take(self._front, first.predictor, max(1, most - bool(self._back)), taken)
-            _take(self._back, first.predictor, len(taken) + 1 if taken else max(1, most // 2), taken)
+        batch = not self._front or (most == 1 and bool(self._back) and self._spared >= _SPARED)
+        predictor = (self._back if batch else self._front)[0].predictor
+        if batch:
+            _take(self._back, predictor, 1, taken)
+        else:
+            most = min(most, max(1, SQUARES // len(predictor.views())))
+            _take(self._front, predictor, max(1, most - bool(self._back)), taken)
+            _take(self._back, predictor, min(most, len(taken) + 1), taken)
+        self._spared = 0 if batch else self._spared + 1
         return taken
 
 

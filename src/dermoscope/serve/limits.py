@@ -7,13 +7,11 @@ last file with it: it is refused, where a parser would pass over that file in si
 from typing import Final, TypedDict
 
 from python_multipart.multipart import parse_options_header
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dermoscope.core.errors import DermoscopeError
-from dermoscope.serve.depends import maybe_person
+from dermoscope.serve.depends import entered
 from dermoscope.serve.options import MOST_FILES
 
 MOST_BODY = 1_000_000_000
@@ -55,8 +53,8 @@ class BodyLimit:
             return
         headers = {name.lower(): value for name, value in scope["headers"]}
         files = headers.get(b"content-type", b"").lower().startswith(b"multipart/")
-        entered = not files or await run_in_threadpool(_entered, scope)
-        most = self.most if files and entered else self.most_words
+        may = not files or await _entered(scope)
+        most = self.most if files and may else self.most_words
         announced = headers.get(b"content-length", b"0")
         seen = int(announced) if announced.isdigit() and len(announced) < 19 else most + 1
         seen = seen if seen > most else 0
@@ -68,7 +66,7 @@ class BodyLimit:
             message = {"type": "http.request"} if seen > most else await receive()
             seen += len(message.get("body", b""))
             if message["type"] == "http.request" and seen > most:
-                if not entered:
+                if not may:
                     raise HTTPException(401, "who is asking is not known; enter first, or send the code")
                 raise HTTPException(413, f"a request of this kind has at most {most:,} bytes; send less at a time")
             if ending is not None and message["type"] == "http.request":
@@ -103,11 +101,6 @@ class Ending:
             raise HTTPException(400, "the request is cut off: the boundary that ends it is not there; send it again")
 
 
-def _entered(scope: Scope) -> bool:
+async def _entered(scope: Scope) -> bool:
     """Whether whoever asks is known; an application without a service asks nobody."""
-    if not hasattr(scope["app"].state, "service"):
-        return True
-    try:
-        return maybe_person(Request(scope)) is not None
-    except DermoscopeError:
-        return False
+    return not hasattr(scope["app"].state, "service") or await entered(Request(scope))

@@ -64,12 +64,12 @@ class Site:
 
 
 NAMES = ("mode", "order", "prevalence", "notice")
+_LAST = select(Change.name, Change.value).where(Change.id.in_(select(func.max(Change.id)).group_by(Change.name)))
 
 
 def read_site(session: Session) -> Site:
     """The settings as they are now."""
-    last = select(func.max(Change.id)).group_by(Change.name)
-    held = {c.name: c.value["is"] for c in session.scalars(select(Change).where(Change.id.in_(last)))}
+    held = {name: value["is"] for name, value in session.execute(_LAST)}
     return Site(**{name: value for name, value in held.items() if name in NAMES})
 
 

@@ -66,7 +66,7 @@ def clean(data: bytes, name: str) -> Upload:
         picture = read_image(data, name=called)
         found = facts_of(data)  # of a file that was found fit to be looked into
         stripped = _stripped(data, found) if jpeg.is_jpeg(data) else None
-        if stripped is not None and _same(stripped, picture):
+        if stripped is not None and (stripped == data or _same(stripped, picture)):
             kept, media = stripped, "image/jpeg"
         else:
             kept, media = _png(picture.pixels), "image/png"
