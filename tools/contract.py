@@ -36,6 +36,8 @@ LEFT_OUT = (
     "max_response_time",
 )
 EXAMPLES = 10
+_TOLD = 1500
+"""Signs of a request and of its answer that a report shows."""
 
 
 @dataclass
@@ -91,6 +93,8 @@ def _ask(operation, mode, headers: dict, examples: int, found: Held) -> None:
             found.broken.append(f"{operation.label}: no data ({error})")
         return
 
+    sent = [""]
+
     @hypothesis.seed(operation.label)
     @hypothesis.settings(
         max_examples=examples,
@@ -102,6 +106,7 @@ def _ask(operation, mode, headers: dict, examples: int, found: Held) -> None:
     @hypothesis.given(case=strategy)
     def ask(case) -> None:
         answer = case.call(headers=headers)
+        sent[:] = [_sent(case, answer)]
         found.requests += 1
         found.statuses[answer.status_code] += 1
         case.validate_response(answer, checks=checks(), headers=headers)
@@ -111,9 +116,16 @@ def _ask(operation, mode, headers: dict, examples: int, found: Held) -> None:
     except hypothesis.errors.Unsatisfiable:
         return
     except BaseExceptionGroup as group:
-        found.broken += [f"{operation.label}: {error}" for error in group.exceptions]
+        found.broken += [f"{operation.label}: {error}\n{sent[0]}" for error in group.exceptions]
     except Exception as error:
-        found.broken.append(f"{operation.label}: {type(error).__name__} {error}")
+        found.broken.append(f"{operation.label}: {type(error).__name__} {error}\n{sent[0]}")
+
+
+def _sent(case, answer) -> str:
+    """What was sent and what came back, as far as anybody wants to read it."""
+    body = answer.request.body or b""
+    data = body if isinstance(body, bytes) else str(body).encode()
+    return f"drawn: {repr(case.body)[:_TOLD]}\nsent: {len(data)} bytes, {data[:_TOLD]!r}\nanswer: {answer.text[:_TOLD]}"
 
 
 def main() -> int:

@@ -4,8 +4,10 @@
     python tools/load.py --soak 900            the same, then a quarter of an hour at half load
 
 At saturation sixteen clients ask `POST /api/v1/classify` for one image each, again and again. At half load requests
-arrive at random (Poisson) at half of that rate, and a request's time counts from when it was due, not from when a
-client was free. Rounds of the service and of the predictor called directly alternate, in one run on one machine.
+arrive at half of that rate, at random (Poisson), and then evenly, and a request's time counts from when it was due, not
+from when a client was free. What random arrivals cost by themselves is told beside it: a queue before a server that
+takes as long as the predictor called directly, and not a moment more. Rounds of the service and of the predictor
+called directly alternate, in one run on one machine.
 """
 
 import argparse
@@ -63,7 +65,10 @@ class Saturation:
 
 @dataclass(frozen=True)
 class HalfLoad:
-    """Seconds at half load, and of the predictor called with one image while nobody asks."""
+    """Seconds at half load, and of the predictor called with one image while nobody asks.
+
+    `queue` are p50 and p99 of the same requests before a server that takes the direct time for each, one by one.
+    """
 
     rate: float
     requests: int
@@ -71,6 +76,7 @@ class HalfLoad:
     p99: float
     direct: float
     refused: int
+    queue: tuple[float, float] = (0.0, 0.0)
 
     @property
     def fine(self) -> bool:
@@ -209,19 +215,41 @@ def at_rate(due: Sequence[float], work: Callable[[int], int]) -> list[tuple[floa
         return [future.result() for future in waiting]
 
 
-def half_load(client: Client, predictor: Predictor, files: Sequence[bytes], rate: float, seconds: float) -> HalfLoad:
-    """Latency at `rate` requests a second."""
+def evenly(rate: float, seconds: float) -> list[float]:
+    """Times of requests that keep their distance, as other tools send them (wrk2, vegeta)."""
+    return [k / rate for k in range(1, max(3, int(rate * seconds)))]
+
+
+def queued(due: Sequence[float], seconds: float) -> list[float]:
+    """How long requests take that are due then, where each takes so long and one is served at a time."""
+    free, took = 0.0, []
+    for at in due:
+        free = max(at, free) + seconds
+        took.append(free - at)
+    return took
+
+
+def half_load(
+    client: Client, predictor: Predictor, files: Sequence[bytes], rate: float, due: Sequence[float]
+) -> HalfLoad:
+    """Latency of requests that are `due` then, at `rate` of them a second."""
     alone = []
     for data in [*files[:8], *files]:
         began = time.perf_counter()
         predictor.predict([data])
         alone.append(time.perf_counter() - began)
     bodies = [multipart(data) for data in files]
-    found = at_rate(arrivals(rate, seconds, 7), lambda k: classify(client, bodies[k % len(bodies)]))
+    found = at_rate(due, lambda k: classify(client, bodies[k % len(bodies)]))
     took = [seconds for seconds, _ in found]
-    p50, p99 = np.quantile(took, (0.5, 0.99))
+    direct = float(np.median(alone[8:]))
+    p50, p99 = _quantiles(took)
     bad = sum(status != 200 for _, status in found)
-    return HalfLoad(rate, len(found), float(p50), float(p99), float(np.median(alone[8:])), bad)
+    return HalfLoad(rate, len(found), p50, p99, direct, bad, _quantiles(queued(due, direct)))
+
+
+def _quantiles(seconds: Sequence[float]) -> tuple[float, float]:
+    p50, p99 = np.quantile(seconds, (0.5, 0.99))
+    return float(p50), float(p99)
 
 
 def soak(client: Client, pid: int, files: Sequence[bytes], rate: float, seconds: float) -> Soak:
@@ -279,13 +307,14 @@ class Loaded:
 
     saturation: Saturation
     half: HalfLoad
+    even: HalfLoad
     soak: Soak | None
 
     @property
     def fine(self) -> bool:
         """Whether all of it is as claimed."""
         calm = self.soak is None or (self.soak.flat and not self.soak.refused)
-        return self.saturation.ratio >= LEAST and self.half.fine and calm
+        return self.saturation.ratio >= LEAST and self.half.fine and self.even.fine and calm
 
 
 def measure(
@@ -293,7 +322,7 @@ def measure(
     images: int = IMAGES,
     rounds: int = 5,
     seconds: float = 10.0,
-    half_s: float = 60.0,
+    half_s: float = 120.0,
     soak_s: float = 0.0,
 ) -> Loaded:
     """Start a service below `folder` and measure it."""
@@ -305,15 +334,16 @@ def measure(
             classify(client, multipart(data))
         full = saturation(client, predictor, files, rounds, seconds)
         rate = float(np.median(full.service)) / 2
-        half = half_load(client, predictor, files, rate, half_s)
+        half = half_load(client, predictor, files, rate, arrivals(rate, half_s, 7))
+        even = half_load(client, predictor, files, rate, evenly(rate, half_s / 2))
         soaked = soak(client, running.process.pid, files, rate, soak_s) if soak_s else None
         running.stop()
-    return Loaded(full, half, soaked)
+    return Loaded(full, half, even, soaked)
 
 
 def rows(found: Loaded) -> list[tuple[str, str, str, str]]:
     """What was measured, what is claimed, and whether it holds."""
-    full, half = found.saturation, found.half
+    full = found.saturation
     told = [
         (
             "saturation, sixteen clients",
@@ -322,14 +352,8 @@ def rows(found: Loaded) -> list[tuple[str, str, str, str]]:
             f"at least {LEAST:.2f}",
             _verdict(full.ratio >= LEAST),
         ),
-        (
-            f"half load, {half.rate:.1f} images/s",
-            f"{half.requests} requests, p50 {1e3 * half.p50:.0f} ms ({half.p50 / half.direct:.2f} of the "
-            f"{1e3 * half.direct:.0f} ms of one image directly), p99 {1e3 * half.p99:.0f} ms "
-            f"({half.p99 / half.direct:.2f}), {half.refused} refused",
-            f"p50 at most {MOST_P50}, p99 at most {MOST_P99:.0f} times",
-            _verdict(half.fine),
-        ),
+        _half_row("half load at random", found.half, queue=True),
+        _half_row("half load evenly", found.even, queue=False),
     ]
     if found.soak is not None:
         s = found.soak
@@ -343,6 +367,19 @@ def rows(found: Loaded) -> list[tuple[str, str, str, str]]:
             )
         )
     return told
+
+
+def _half_row(name: str, half: HalfLoad, *, queue: bool) -> tuple[str, str, str, str]:
+    p50, p99 = half.queue
+    alone = f"; a queue alone has {p50 / half.direct:.2f} and {p99 / half.direct:.2f}" if queue else ""
+    return (
+        f"{name}, {half.rate:.1f} images/s",
+        f"{half.requests} requests, p50 {1e3 * half.p50:.0f} ms ({half.p50 / half.direct:.2f} of the "
+        f"{1e3 * half.direct:.0f} ms of one image directly), p99 {1e3 * half.p99:.0f} ms ({half.p99 / half.direct:.2f})"
+        f"{alone}, {half.refused} refused",
+        f"p50 at most {MOST_P50}, p99 at most {MOST_P99:.0f} times",
+        _verdict(half.fine),
+    )
 
 
 def _verdict(holds: bool) -> str:

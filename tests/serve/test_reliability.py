@@ -17,11 +17,12 @@ def test_load_is_measured_through_http_beside_the_predictor(tmp_path: Path) -> N
     assert found.saturation.ratio > 0
     assert found.half.requests > 0
     assert found.half.p50 <= found.half.p99
-    assert found.half.refused == 0
+    assert found.half.queue[0] >= found.half.direct
+    assert found.half.refused == found.even.refused == 0
     assert found.soak is not None
     assert found.soak.refused == 0
     assert found.soak.early > 50
-    assert [row[0].split()[0] for row in load.rows(found)] == ["saturation,", "half", "soak"]
+    assert [row[0].split()[0] for row in load.rows(found)] == ["saturation,", "half", "half", "soak"]
 
 
 def test_a_ratio_stands_beside_the_rounds_around_it() -> None:
@@ -45,6 +46,11 @@ def test_arrivals_come_at_their_rate() -> None:
     assert due == sorted(due)
     assert len(due) == pytest.approx(2000, rel=0.1)
     assert due != load.arrivals(50, 40, seed=4)
+
+
+def test_a_queue_alone_is_what_requests_wait_for_each_other() -> None:
+    assert load.queued([0.0, 1.0, 1.1, 5.0], 0.5) == pytest.approx([0.5, 0.5, 0.9, 0.5])
+    assert load.queued(load.evenly(4, 3), 0.2) == pytest.approx([0.2] * 11)
 
 
 def test_kills_under_load_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
 """Bundle + bytes of images -> predictions, for many who ask at once.
 
 A turn of the network takes one image of every request that waits, so that a single image never stands behind a hundred;
-while it is idle nothing waits for company. What comes alone is read by all cores at once. Where as many images wait as
-there are lanes, each lane reads its own turn with its share of the cores: threads that wait for each other within one
-network lose a fifth of the time, and more where something else needs a core (ADR 0019). Batches go behind what somebody
-waits for, and keep one place of every turn. The model may be exchanged at any time: a request is read whole by the one
+while it is idle nothing waits for company. What comes alone is read by all cores at once. Where two images wait for
+each lane, the lanes read side by side with their share of the cores: threads that wait for each other within one
+network lose a sixth of the time, and more where something else needs a core (ADR 0019). Batches go behind what somebody
+waits for, and keep a place. The model may be exchanged at any time: a request is read whole by the one
 that was there when it came, and what it is told says which that was.
 """
 
