@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-import load
 import process
+from sending import jpeg
 
 from dermoscope.data.store import PART
 from dermoscope.predict.bundle import find
@@ -71,7 +71,7 @@ class Clinic:
 
     def upload(self, seed: int) -> httpx.Response:
         """A case with one image; the answer to the last request."""
-        data = load.jpeg(seed)
+        data = jpeg(seed)
         made = self.calling.post("/api/v1/cases", json={"pseudonym": f"F{seed}", "lesion": str(time.time_ns())})
         if made.status_code != 201:
             return made

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import faults
 import httpx
-import load
 import process
+from sending import jpeg
 
 from dermoscope.data.store import PART
 from dermoscope.serve.uploads import clean
@@ -65,7 +65,7 @@ class Outcome:
 def killed(folder: Path, kills: int, seed: int = 0) -> Outcome:
     """Kill a service below `folder` so many times under load."""
     rng, said, began = random.Random(seed), Said(), time.monotonic()
-    files = [load.jpeg(k) for k in range(PICTURES)]
+    files = [jpeg(k) for k in range(PICTURES)]
     kept = [hashlib.sha256(clean(data, "a.jpg").data).hexdigest() for data in files]
     place, lost, trail = folder / "service", set[str](), 0
     for _ in range(kills):

@@ -11,27 +11,22 @@ called directly alternate, in one run on one machine.
 """
 
 import argparse
-import http.client
-import io
 import json
 import random
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 import process
 import psutil
-from PIL import Image
+from sending import KIND, Client, classify, client_of, jpeg, multipart
 
-from dermoscope.data.synthetic import draw
 from dermoscope.predict.predictor import Predictor
 
 IMAGES, CLIENTS = 64, 16
@@ -39,7 +34,6 @@ LEAST, MOST_P50, MOST_P99 = 0.85, 1.5, 5.0
 """What is claimed: images per second at saturation, and latency at half load, as shares of the predictor's own."""
 GROWTH = 1.05
 """The memory at the end of a soak, as a share of that after its first fifth, that still counts as flat."""
-_BOUNDARY = "c0ffee"
 _EVERY = 20
 """At a soak one request of so many makes a case, reads it, and looks at pages."""
 
@@ -99,61 +93,6 @@ class Soak:
     def flat(self) -> bool:
         """Whether memory did not grow."""
         return self.late <= GROWTH * self.early
-
-
-class Client(threading.local):
-    """A connection of each thread that is kept; requests are made before the clock runs."""
-
-    def __init__(self, url: str, opened: list[http.client.HTTPConnection]) -> None:
-        place = urlsplit(url)
-        self.connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=120)
-        opened.append(self.connection)
-
-    def ask(self, method: str, path: str, body: bytes | None = None, kind: str = "") -> tuple[int, bytes]:
-        """Status and body of one request."""
-        headers = {"X-Reader": "load"} | ({"Content-Type": kind} if kind else {})
-        for last in (False, True):  # a connection that the server closed while it was idle is opened again
-            try:
-                self.connection.request(method, path, body, headers)
-                answer = self.connection.getresponse()
-                return answer.status, answer.read()
-            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
-                self.connection.close()
-                if last:
-                    raise
-        raise AssertionError
-
-
-@contextmanager
-def client_of(url: str) -> Iterator[Client]:
-    """A client whose connections are closed at the end, those of threads that are gone too."""
-    opened: list[http.client.HTTPConnection] = []
-    yield Client(url, opened)
-    for connection in opened:
-        connection.close()
-
-
-def jpeg(seed: int) -> bytes:
-    """A drawn lesion of the size that HAM10000 has."""
-    buffer = io.BytesIO()
-    Image.fromarray(draw(seed, "NV", size=(600, 450)).pixels).save(buffer, "JPEG", quality=92)
-    return buffer.getvalue()
-
-
-def multipart(data: bytes) -> bytes:
-    """One file as a form sends it."""
-    head = (
-        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\nContent-Type: image/jpeg'
-    )
-    return head.encode() + b"\r\n\r\n" + data + f"\r\n--{_BOUNDARY}--\r\n".encode()
-
-
-KIND = f"multipart/form-data; boundary={_BOUNDARY}"
-
-
-def classify(client: Client, body: bytes) -> int:
-    """The status of one image."""
-    return client.ask("POST", "/api/v1/classify", body, KIND)[0]
 
 
 def saturation(client: Client, predictor: Predictor, files: Sequence[bytes], rounds: int, seconds: float) -> Saturation:

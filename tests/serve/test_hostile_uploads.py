@@ -15,7 +15,7 @@ import hostile
 import hostile_forms
 import pytest
 from hostile import SHORT, attack_process, table
-from hostile_parts import KINDS
+from hostile_parts import KINDS, Kind
 
 from dermoscope.serve.uploads import shown_name
 
@@ -113,7 +113,7 @@ def test_a_name_is_shown_short_and_printable(name: str) -> None:
 
 
 def test_an_attack_finds_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong = {"PDF": hostile.Kind("no picture", "read", KINDS["PDF"].make)}
+    wrong = {"PDF": Kind("no picture", "read", KINDS["PDF"].make)}
     monkeypatch.setattr(hostile, "KINDS", wrong)
     monkeypatch.setattr(hostile, "MOST_MB", 10)
     for forms in ("NAMES", "BODIES", "READ"):
