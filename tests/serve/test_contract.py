@@ -1,11 +1,12 @@
 """The service keeps to its own description, asked with and without login; `make reliability` asks more."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from contract import LEFT_OUT, asker, checks, hold
-from fastapi import FastAPI
+from fastapi import Body, FastAPI
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from live import listening
 from people import People
@@ -29,7 +30,7 @@ def test_every_operation_keeps_to_its_description(
     asked = replace(service, options=replace(options, no_login=False))
     with listening(create_app(asked.options, asked)) as url:
         found = hold(url, asker(People(asked)), EXAMPLES)
-    assert found.broken == []
+    assert not found.broken, "\n\n".join(found.broken)
     assert found.operations == len([o for p in create_app(options).openapi()["paths"].values() for o in p])
     assert found.requests > 4 * found.operations
     assert {200, 201, 404, 422} <= set(found.statuses)
@@ -55,6 +56,23 @@ def test_a_description_that_is_broken_is_found() -> None:
         "GET /failing: Undocumented status code",
         "GET /wrong: Response violates schema",
     ]
+
+
+@pytest.mark.parametrize(("status", "broken"), [(413, 0), (200, 1)])
+def test_too_large_is_a_refusal_and_yes_is_none(status: int, broken: int) -> None:
+    app = FastAPI()
+
+    @app.post("/some", responses={413: {}}, response_model=None)
+    def some(some: Annotated[list[int], Body(max_length=2, embed=True)]) -> JSONResponse:
+        return JSONResponse(len(some))
+
+    @app.exception_handler(RequestValidationError)
+    def refused(*_: object) -> JSONResponse:
+        return JSONResponse({"detail": []}, status)
+
+    with listening(app) as url:
+        found = hold(url, {}, 5)
+    assert sum("Schema-violating request accepted" in one for one in found.broken) == broken, found.broken
 
 
 def test_most_checks_are_made() -> None:

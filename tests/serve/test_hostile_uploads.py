@@ -13,6 +13,7 @@ from pathlib import Path
 
 import hostile
 import hostile_forms
+import hostile_ways
 import pytest
 from hostile import SHORT, attack_process, table
 from hostile_parts import KINDS, Kind
@@ -114,7 +115,7 @@ def test_a_name_is_shown_short_and_printable(name: str) -> None:
 
 def test_an_attack_finds_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = {"PDF": Kind("no picture", "read", KINDS["PDF"].make)}
-    monkeypatch.setattr(hostile, "KINDS", wrong)
+    monkeypatch.setattr(hostile_ways, "KINDS", wrong)
     monkeypatch.setattr(hostile, "MOST_MB", 10)
     for forms in ("NAMES", "BODIES", "READ"):
         monkeypatch.setattr(hostile_forms, forms, {})
