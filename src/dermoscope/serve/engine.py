@@ -4,8 +4,8 @@ A turn of the network takes one image of every request that waits, so that a sin
 while it is idle nothing waits for company. What comes alone is read by all cores at once. Where two images wait for
 each lane, the lanes read side by side with their share of the cores: threads that wait for each other within one
 network lose a sixth of the time, and more where something else needs a core (ADR 0019). Batches go behind what somebody
-waits for, and keep a place. The model may be exchanged at any time: a request is read whole by the one
-that was there when it came, and what it is told says which that was.
+waits for, and keep a place. The model may be exchanged at any time: a request is read whole by the one that was there
+when it came, and what it is told says which that was.
 """
 
 import math
@@ -266,6 +266,7 @@ class Engine:
         finally:
             with self._changed:
                 self._running -= 1
+                self._alone = False
                 self._changed.notify_all()
         return True
 
@@ -293,7 +294,6 @@ class Engine:
         pace = len(taken) / max(time.perf_counter() - begun, 1e-9)
         with self._changed:
             pace *= self._running
-            self._alone = False
             self._busy, self._done = self._busy - len(taken), self._done + len(taken)
             self._pace = _STEADY * self._pace + (1 - _STEADY) * pace if self._pace else pace
             for (request, at), row in zip(taken, rows, strict=True):
