@@ -120,6 +120,45 @@ def table(
         _shown(study, found, False)
 
 
+@app.command("sheet")
+def sheet(
+    name: Name,
+    out: Annotated[Path, typer.Option(help="The JPEG to write.")],
+    data: Annotated[str, typer.Option(help="Data by name or path; `drawn` for drawn lesions, where a study can.")] = "",
+) -> None:
+    """A contact sheet of the pictures that a study is about, from those that are here."""
+    from dermoscope.core.errors import InputError
+    from dermoscope.data.store import write_file
+    from dermoscope.studies.base import Asked
+    from dermoscope.studies.registry import find
+
+    study = find(name)
+    if study.sheet is None:
+        raise InputError(f"study {name} has no contact sheet; `dermoscope study show {name}` shows its table")
+    print(write_file(out, study.sheet(Asked(data))))
+
+
+@app.command("figures")
+def figures(
+    name: Name,
+    out: Annotated[Path, typer.Option(help="Folder for the figures (SVG).")],
+) -> None:
+    """The figures of a study's results as SVG."""
+    from dermoscope.core.errors import InputError
+    from dermoscope.data.store import write_file
+    from dermoscope.studies.registry import find
+    from dermoscope.studies.results import figures_of, results_of
+
+    study, found = find(name), results_of(name)
+    if found is None:
+        raise InputError(f"study {name} has no results yet; measure it with `dermoscope study run {name}`")
+    made = figures_of(study, found)
+    if not made:
+        raise InputError(f"study {name} has no figures; `dermoscope study show {name}` shows its table")
+    for file, content in made.items():
+        print(write_file(out / file, content))
+
+
 @app.command("check")
 def check(as_json: Json = False) -> None:
     """Whether published figures can stand together: whether any table of counts gives all of them."""

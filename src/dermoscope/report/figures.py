@@ -85,11 +85,16 @@ def rendered(draw: Draw, measured: Measured, where: Provenance, form: Literal["s
 
     Raises MissingDependencyError without matplotlib.
     """
+    return saved(lambda: draw(measured, where), form)
+
+
+def saved(make: "Callable[[], Figure | None]", form: Literal["svg", "pdf"]) -> bytes | None:
+    """What `make` draws, in the style and with the promises of `rendered`."""
     require()
     from matplotlib import rc_context
 
     with rc_context(dict(_STYLE)):
-        figure = draw(measured, where)
+        figure = make()
         if figure is None:
             return None
         out = io.BytesIO()

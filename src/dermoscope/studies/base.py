@@ -19,6 +19,7 @@ from dermoscope.core.claim import Claim
 from dermoscope.core.errors import InputError, some
 from dermoscope.core.study import Row
 from dermoscope.data.store import write_file
+from dermoscope.report.plots import Plot
 from dermoscope.studies.consistency import FigureSet
 
 Progress = Callable[[str, int, int], None]
@@ -109,12 +110,18 @@ class Context:
             self.progress(phase, done, total)
 
 
+def _no_plots(_: tuple[Row, ...]) -> tuple[Plot, ...]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Study:
     """One paper measured here.
 
     `claims` are all of the paper's figures that a row may stand beside; `figure_sets` are published figures that are
-    asked whether they can stand together (see `consistency`); `diagram` is the method as Mermaid, or empty.
+    asked whether they can stand together (see `consistency`); `diagram` is the method as Mermaid, or empty. `plots` are
+    the figures of its rows; `sheet` makes a contact sheet (JPEG) of the pictures that it is about, from those that are
+    here.
     """
 
     name: str
@@ -125,6 +132,8 @@ class Study:
     run: Callable[[Context], tuple[Row, ...]]
     figure_sets: tuple[FigureSet, ...] = ()
     diagram: str = ""
+    plots: Callable[[tuple[Row, ...]], tuple[Plot, ...]] = _no_plots
+    sheet: Callable[[Asked], bytes] | None = None
 
 
 def _hash(value: Any) -> str:

@@ -18,6 +18,7 @@ from dermoscope.core.study import Row
 from dermoscope.data.home import home
 from dermoscope.data.store import sole, write_file
 from dermoscope.report.blocks import rewrite
+from dermoscope.report.plots import drawn
 from dermoscope.report.study import as_markdown, study_table
 from dermoscope.report.tables import Table
 from dermoscope.studies.base import Asked, Context, Plan, Progress, Study
@@ -129,6 +130,8 @@ def publish(root: Path, study: Study, found: Results) -> tuple[Path, Path]:
     begun = f"# {study.title}\n\n<!-- figures:study -->\n<!-- /figures:study -->\n"
     text = page.read_text() if page.is_file() else begun
     written = rewrite(text, {"study": page_block(study, found)}, page.name)
+    for name, content in figures_of(study, found).items():
+        write_file(page.parent / name, content)
     folder = root / "src" / "dermoscope" / "studies" / "results"
     verdicts = json.dumps([judge(figures).as_dict() for figures in figure_sets()], indent=1)
     write_file(folder / _VERDICTS, f"{verdicts}\n".encode())
@@ -154,6 +157,13 @@ def where_measured(found: Results) -> str:
     return f"Measured {card.changed[:10]} with dermoscope {card.code['version']} on {data}."
 
 
+def figures_of(study: Study, found: Results) -> dict[str, bytes]:
+    """File name -> SVG of each figure of the results. Raises MissingDependencyError without matplotlib."""
+    return {f"{study.name}-{plot.name}.svg": drawn(plot) for plot in study.plots(found.rows)}
+
+
 def page_block(study: Study, found: Results) -> str:
-    """What a page of the docs shows of the results."""
-    return f"Claims: {study.paper.citation}.\n\n{as_markdown(table_of(study, found))}"
+    """What a page of the docs shows of the results: claims, figures, the table."""
+    shown = [f"![{plot.title}]({study.name}-{plot.name}.svg)" for plot in study.plots(found.rows)]
+    cited = f"Claims: {study.paper.citation}." if study.claims else f"Method: {study.paper.citation}."
+    return "\n\n".join([cited, *shown, as_markdown(table_of(study, found))])
