@@ -45,7 +45,7 @@ def lines_of(row: Row) -> Iterable[Line]:
     for found in left:
         yield (f"gain in {found.metric}" if found.against else found.metric, "", *_found(found, several))
     for claim, found, value in row.differences:
-        yield (f"{claim.metric}: claimed − measured", "", f"{value:+.3f}".replace("-", "−"), found.bundle)
+        yield (f"{claim.metric}: claimed − measured", "", difference(claim, value), found.bundle)
 
 
 def _heading(row: Row) -> str:
@@ -86,6 +86,12 @@ def signed(e: Estimate) -> str:
     if e.value is None or e.low is None or e.high is None:
         return e.text()
     return f"{e.value:+.3f} [{e.low:+.3f}, {e.high:+.3f}]".replace("-", "−")
+
+
+def difference(claim: Claim, value: float) -> str:
+    """What a claim exceeds the measured figure by, as text: a share with three digits, a count with none."""
+    shown = f"{value:+,.0f}" if claim.value > 1 else f"{value:+.3f}"
+    return "0" if claim.value > 1 and not round(value) else shown.replace("-", "−")
 
 
 def figure(claim: Claim) -> str:

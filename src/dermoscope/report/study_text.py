@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from dermoscope.core.claim import Claim
 from dermoscope.core.estimate import Estimate
 from dermoscope.core.study import Measured, Row
-from dermoscope.report.study import TYPES, figure
+from dermoscope.report.study import TYPES, difference, figure
 
 COLUMNS = ("figure", "claimed", "n", "measured [95 %]", "gain [95 %], p")
 """Every column there is; a block shows those that it fills."""
@@ -131,10 +131,10 @@ def _measured(row: Row) -> dict[_Key, _Figures]:
             line = group.lines.setdefault(found.metric, {"figure": _label(found.metric)})
             line["measured [95 %]"] = _value(found)
             _sized(group, line, found)
-            for _, same, value in row.differences:
+            for claim, same, value in row.differences:
                 if same == found:
-                    difference = {"figure": "difference", "measured [95 %]": _signed(value)}
-                    group.lines[f"{found.metric}, claimed − measured"] = difference
+                    line = {"figure": "difference", "measured [95 %]": difference(claim, value)}
+                    group.lines[f"{found.metric}, claimed − measured"] = line
     for found in row.measured:
         if found.against:
             group = made.setdefault((found.bundle, found.split, ""), _Figures(found.against))
