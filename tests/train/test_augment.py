@@ -2,12 +2,16 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dermoscope.core.errors import RecipeError
+from dermoscope.data.artefacts import ARTEFACTS
+from dermoscope.data.crop import warp
+from dermoscope.data.synthetic import draw
 from dermoscope.train.augment import STILL, Augmentation, augment, draw_colour, draw_matrix
 
 ALL = Augmentation(cutout_p=1, resolution_p=1, jpeg_p=1)
@@ -19,6 +23,7 @@ def rng(seed: int) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
+@settings(deadline=None)  # others may hold the cores
 @given(st.integers(0, 2**32 - 1), st.integers(16, 72), st.sampled_from([Augmentation(), ALL, STILL]))
 def test_shape_and_dtype_never_change_and_a_seed_repeats(seed: int, size: int, bounds: Augmentation) -> None:
     before = PICTURE.copy()
@@ -139,9 +144,72 @@ def test_reduced_resolution_takes_detail_away() -> None:
     )
 
 
+WITH = replace(STILL, artefacts=("ink", "exposure"), artefact_p=1.0)
+
+
+def test_an_artefact_is_drawn_with_its_probability_before_framing() -> None:
+    lesion = draw(3, "NV", (96, 96)).pixels
+    flips = lesion, lesion[:, ::-1]
+    often = replace(WITH, artefact_p=0.3)
+    marked = [not any((augment(lesion, 96, often, rng(seed)) == f).all() for f in flips) for seed in range(200)]
+    assert 0.2 < np.mean(marked) < 0.4
+    changed = [(augment(lesion, 96, WITH, rng(seed)) != lesion).any(axis=2) for seed in range(40)]
+    changed += [(augment(lesion, 96, WITH, rng(seed)) != lesion[:, ::-1]).any(axis=2) for seed in range(40)]
+    shares = np.minimum(*np.split(np.array([c.mean() for c in changed]), 2))
+    assert 0.25 < np.mean(shares > 0.5) < 0.75, "ink changes a little of a picture, exposure all of it"
+
+
+def test_artefacts_are_drawn_up_to_the_intensity_asked_for() -> None:
+    lesion = np.full((96, 96, 3), 128, np.uint8)
+    bounds = replace(WITH, artefacts=("exposure",))
+
+    def change(most: float) -> float:
+        found = [augment(lesion, 96, replace(bounds, artefact_most=most), rng(seed)) for seed in range(60)]
+        return float(np.mean([np.abs(f.astype(int) - 128).mean() for f in found]))
+
+    assert change(0.1) < 0.3 * change(1.0)
+
+
+def test_every_artefact_can_be_drawn_in_training() -> None:
+    bounds = replace(Augmentation(), artefacts=tuple(ARTEFACTS), artefact_p=1.0)
+    for seed in range(60):
+        assert augment(PICTURE, 48, bounds, rng(seed)).shape == (48, 48, 3)
+    np.testing.assert_array_equal(augment(PICTURE, 48, bounds, rng(1)), augment(PICTURE, 48, bounds, rng(1)))
+
+
+def test_without_artefacts_nothing_else_is_drawn_than_before() -> None:
+    """The draws of a batch in their order, done by hand: an old run that is resumed sees the pictures it would have."""
+    bounds = replace(Augmentation(), jpeg_p=0.0, cutout_p=0.0)
+    named = replace(bounds, artefacts=("ink", "hair"), artefact_most=0.5)
+    for seed in range(40):
+        own = rng(seed)
+        reduced = max(16, round(48 * own.uniform(bounds.resolution, 1.0))) if own.random() < 0.35 else 48
+        wanted = warp(PICTURE, draw_matrix(own, bounds, PICTURE.shape[:2], reduced), reduced)
+        own.random()  # whether there is JPEG
+        if reduced != 48:
+            wanted = cv2.resize(wanted, (48, 48), interpolation=cv2.INTER_LINEAR)
+        wanted = cv2.transform(wanted, draw_colour(own, bounds))
+        own.random()  # whether there is a cut-out
+        for given_ in (bounds, named):
+            used = rng(seed)
+            np.testing.assert_array_equal(augment(PICTURE, 48, given_, used), wanted)
+            assert used.bit_generator.state == own.bit_generator.state
+
+
+def test_artefacts_that_cannot_be_drawn() -> None:
+    with pytest.raises(RecipeError, match="no artefact tattoo; there are ink, ruler, hair"):
+        Augmentation(artefacts=("ink", "tattoo"))
+    with pytest.raises(RecipeError, match=r"artefact_p=0.3 and no artefacts; name them: artefacts=ink/ruler"):
+        Augmentation(artefact_p=0.3)
+
+
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
+        ("artefact_p", 1.5),
+        ("artefact_p", -0.1),
+        ("artefact_most", 0.0),
+        ("artefact_most", 1.1),
         ("zoom", (0.0, 1.0)),
         ("zoom", (1.4, 0.7)),
         ("aspect", 0.5),
@@ -155,7 +223,7 @@ def test_reduced_resolution_takes_detail_away() -> None:
 )
 def test_bounds_that_nothing_can_be_drawn_within(setting: str, value: object) -> None:
     with pytest.raises(RecipeError, match=f"augmentation has an impossible {setting}"):
-        replace(Augmentation(), **{setting: value})
+        replace(Augmentation(artefacts=("ink",)), **{setting: value})
 
 
 def test_angles_are_not_negative() -> None:

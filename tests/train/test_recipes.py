@@ -53,6 +53,19 @@ def test_settings_of_the_augmentation() -> None:
     assert changed.augmentation.hue == DEFAULT.augmentation.hue
 
 
+@pytest.mark.parametrize("text", ["ink/ruler", "ink, ruler", " ink / ruler/"])
+def test_artefacts_and_how_often_in_any_order(text: str) -> None:
+    given = {"augmentation.artefact_p": "0.3", "batch": "16", "augmentation.artefacts": text}
+    changed = DEFAULT.with_settings(given)
+    assert changed == DEFAULT.with_settings(dict(reversed(given.items())))
+    assert changed.augmentation.artefacts == ("ink", "ruler")
+    assert (changed.augmentation.artefact_p, changed.augmentation.artefact_most) == (0.3, 1.0)
+    assert changed.batch == 16
+    assert changed.with_settings({"augmentation.artefact_p": "0", "augmentation.artefacts": ""}).augmentation == (
+        DEFAULT.augmentation
+    )
+
+
 @pytest.mark.parametrize(
     ("key", "text", "message"),
     [
@@ -65,6 +78,9 @@ def test_settings_of_the_augmentation() -> None:
         ("pretrained", "yes", "setting pretrained='yes': expected something like True"),
         ("phases", "3", r"setting phases='3': expected something like 2x128,1x224 \(epochs x side\)"),
         ("phases", "2xbig", r"setting phases='2xbig': expected something like 2x128,1x224"),
+        ("augmentation.artefacts", "ink/tattoo", "augmentation: no artefact tattoo; there are ink, ruler"),
+        ("augmentation.artefact_p", "0.5", "artefact_p=0.5 and no artefacts; name them: artefacts=ink/ruler"),
+        ("augmentation.artefact_p", "often", "setting artefact_p='often': expected something like 0.0"),
         ("augmentation.zoom", "1", r"setting zoom='1': expected something like \(0.75, 1.4\)"),
         ("augmentation.zoom", "0,1", "augmentation has an impossible zoom"),
         ("phases", "", r"setting phases=\(\): it must be epochs x side"),
@@ -89,6 +105,13 @@ def test_settings_of_the_augmentation() -> None:
 def test_settings_that_a_recipe_cannot_have(key: str, text: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         DEFAULT.with_settings({key: text})
+
+
+def test_what_varies_nothing_draws_no_artefacts() -> None:
+    given = {"augmentation.artefacts": "ink", "augmentation.artefact_p": "0.3"}
+    with pytest.raises(RecipeError, match=r"recipe quick: artefact_p=0.3, but a head on frozen features is trained"):
+        QUICK.with_settings(given)
+    assert QUICK.with_settings({"kind": "finetune", **given}).augmentation.artefact_p == 0.3
 
 
 def test_full_changes_what_it_says() -> None:
@@ -117,6 +140,12 @@ def test_what_came_later_is_told_where_it_is_used() -> None:
     assert "rates" not in DEFAULT.as_dict()
     assert "vertical" not in DEFAULT.as_dict()["augmentation"]
     changed = DEFAULT.with_settings({"rates": "1e-4", "augmentation.vertical": "true"}).as_dict()
+    assert not [name for name in DEFAULT.as_dict()["augmentation"] if "artefact" in name]
+    never = DEFAULT.with_settings({"augmentation.artefacts": "ink"})
+    assert never.as_dict() == DEFAULT.as_dict(), "what is never drawn changes nothing"
+    marked = DEFAULT.with_settings({"augmentation.artefacts": "ink/hair", "augmentation.artefact_p": "0.2"}).as_dict()
+    told = json.loads(json.dumps(marked))["augmentation"]
+    assert (told["artefacts"], told["artefact_p"], told["artefact_most"]) == (["ink", "hair"], 0.2, 1.0)
     assert changed["rates"] == (1e-4,)
     assert changed["augmentation"]["vertical"] is True
 

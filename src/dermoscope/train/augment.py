@@ -1,4 +1,5 @@
-"""Random variation of a training picture: one affine matrix, one colour matrix, one cut-out, one loss of detail.
+"""Random variation of a training picture: one artefact, one affine matrix, one colour matrix, one loss of detail, one
+cut-out.
 
 The ranges follow Steppan & Hanke 2021 (rotation, translation, shear, zoom, flips, lighting, one cut-out at p = 0.5);
 resolution, JPEG quality and aspect vary independently of the diagnosis, because in public data sets sharpness alone
@@ -13,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from dermoscope.core.errors import RecipeError, some
+from dermoscope.data.artefacts import ARTEFACTS, apply
 from dermoscope.data.crop import Frame, frame_matrix, warp
 
 _LUMA = np.array([0.299, 0.587, 0.114])
@@ -25,7 +27,9 @@ class Augmentation:
     `angle`, `shear` in degrees; `shift` and `cutout` as shares of the side; `brightness`, `contrast`, `saturation`,
     `gain` (per channel) as relative changes; `hue` in degrees; `resolution` is the lowest share of the input size that
     detail is reduced to, `jpeg` the lowest quality; the `_p` fields are probabilities. Left and right are exchanged in
-    half of the pictures, with `vertical` also top and bottom (an `angle` of 180 makes that needless).
+    half of the pictures, with `vertical` also top and bottom (an `angle` of 180 makes that needless). One of
+    `artefacts` (names of `data/artefacts.py`, each as likely as the others) is drawn on a share `artefact_p` of the
+    pictures before they are framed, with an intensity of at most `artefact_most`.
 
     Raises RecipeError, naming the setting, for a bound that cannot be drawn within.
     """
@@ -47,9 +51,19 @@ class Augmentation:
     jpeg: int = 35
     jpeg_p: float = 0.2
     vertical: bool = False
+    artefacts: tuple[str, ...] = ()
+    artefact_p: float = 0.0
+    artefact_most: float = 1.0
 
     def __post_init__(self) -> None:
-        shares = ("cutout_p", "resolution_p", "jpeg_p", "brightness", "contrast", "saturation", "gain")
+        unknown = [name for name in self.artefacts if name not in ARTEFACTS]
+        if unknown:
+            raise RecipeError(f"augmentation: no artefact {some(unknown)}; there are {some(ARTEFACTS, len(ARTEFACTS))}")
+        if self.artefact_p > 0 and not self.artefacts:
+            raise RecipeError(
+                f"augmentation has artefact_p={self.artefact_p:g} and no artefacts; name them: artefacts=ink/ruler"
+            )
+        shares = ("cutout_p", "resolution_p", "jpeg_p", "artefact_p", "brightness", "contrast", "saturation", "gain")
         possible = {
             "angle, shear, hue or shift": min(self.angle, self.hue, self.shift) >= 0 and 0 <= self.shear < 60,
             "zoom": 0 < self.zoom[0] <= self.zoom[1] < math.inf,
@@ -57,6 +71,7 @@ class Augmentation:
             "cutout": 0 <= self.cutout[0] <= self.cutout[1] <= 1,
             "resolution": 0 < self.resolution <= 1,
             "jpeg": 0 <= self.jpeg <= 95,
+            "artefact_most": 0 < self.artefact_most <= 1,
             **{name: 0 <= getattr(self, name) <= 1 for name in shares},
         }
         wrong = [name for name, holds in possible.items() if not holds]
@@ -122,6 +137,8 @@ def augment(
     pixels: UInt8[np.ndarray, "height width 3"], size: int, bounds: Augmentation, rng: np.random.Generator
 ) -> UInt8[np.ndarray, "size size 3"]:
     """One random variant of a picture as the network's input."""
+    if bounds.artefact_p > 0 and rng.random() < bounds.artefact_p:
+        pixels = _with_artefact(pixels, bounds, rng)
     reduced = size
     if rng.random() < bounds.resolution_p:
         reduced = max(16, round(size * rng.uniform(bounds.resolution, 1.0)))
@@ -138,3 +155,11 @@ def augment(
         top, left = rng.integers(0, size - side + 1, 2)
         out[top : top + side, left : left + side] = out.mean(axis=(0, 1))
     return out
+
+
+def _with_artefact(
+    pixels: UInt8[np.ndarray, "height width 3"], bounds: Augmentation, rng: np.random.Generator
+) -> UInt8[np.ndarray, "rows columns 3"]:
+    name = bounds.artefacts[int(rng.integers(len(bounds.artefacts)))]
+    intensity = rng.uniform(0.0, bounds.artefact_most)
+    return apply(name, pixels, intensity=intensity, seed=int(rng.integers(2**31))).pixels

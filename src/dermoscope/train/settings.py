@@ -69,6 +69,11 @@ class Recipe:
             if not fits(getattr(self, name)):
                 raise RecipeError(f"setting {name}={getattr(self, name)!r}: it must be {needed}")
         parse_steps(self.preprocessing)
+        if self.kind == "probe" and self.augmentation.artefact_p > 0:
+            raise RecipeError(
+                f"recipe {self.name}: artefact_p={self.augmentation.artefact_p:g}, but a head on frozen features is "
+                "trained without random variation; draw artefacts with a recipe that fine-tunes (kind=finetune)"
+            )
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -89,6 +94,9 @@ class Recipe:
                 del values[name]
         if not self.augmentation.vertical:
             del values["augmentation"]["vertical"]
+        if not self.augmentation.artefact_p:
+            for name in ("artefacts", "artefact_p", "artefact_most"):
+                del values["augmentation"][name]
         return values
 
     def with_full(self) -> "Recipe":
@@ -96,17 +104,18 @@ class Recipe:
         return replace(self, **self.full)
 
     def with_settings(self, settings: Mapping[str, str]) -> "Recipe":
-        """The recipe with settings given as text (`phases=2x128,1x224`, `augmentation.jpeg_p=0`).
+        """The recipe with settings given as text (`phases=2x128,1x224`, `augmentation.artefacts=ink/ruler`).
 
         Raises RecipeError for a name that the recipe does not have or a text that is not of its kind.
         """
         out = self
+        varied = {}
         for key, text in settings.items():
             if key.startswith("augmentation."):
-                out = replace(out, augmentation=_changed(out.augmentation, key.removeprefix("augmentation."), text))
+                varied[key.removeprefix("augmentation.")] = text
             else:
-                out = _changed(out, key, text)
-        return out
+                out = _changed(out, {key: text})
+        return replace(out, augmentation=_changed(out.augmentation, varied)) if varied else out
 
 
 def _possible(phases: Phases) -> bool:
@@ -139,11 +148,14 @@ _PHASES = ("head", "phases", "average", "ship")
 T = TypeVar("T", bound="Recipe | Augmentation")
 
 
-def _changed(value: T, key: str, text: str) -> T:
+def _changed(value: T, texts: Mapping[str, str]) -> T:
+    """All at once, for some settings fit only together."""
     names = [f.name for f in fields(value) if not isinstance(getattr(value, f.name), Mapping | Augmentation)]
-    if key not in names:
-        raise RecipeError(f"no setting {key!r}; settings are {some(names, 40)}")
-    return replace(value, **{key: _parsed(key, text, getattr(value, key))})  # type: ignore[arg-type]
+    for key in texts:
+        if key not in names:
+            raise RecipeError(f"no setting {key!r}; settings are {some(names, 40)}")
+    parsed = {key: _parsed(key, text, getattr(value, key)) for key, text in texts.items()}
+    return replace(value, **parsed)  # type: ignore[arg-type]
 
 
 def _parsed(key: str, text: str, now: Any) -> Any:
@@ -155,6 +167,8 @@ def _parsed(key: str, text: str, now: Any) -> Any:
             return tuple((int(epochs), int(side)) for epochs, side in pairs)
         if key == "preprocessing":
             return tuple(step.text for step in parse_steps(text))
+        if key == "artefacts":
+            return tuple(part.strip() for part in text.replace(",", "/").split("/") if part.strip())
         if key == "rates":
             return tuple(float(part) for part in text.split(",") if part)
         if isinstance(now, tuple):
