@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 from dermoscope import __version__
 from dermoscope.report.case import CaseSheet, SheetAnswer, SheetPicture, SheetTable
+from dermoscope.serve.agreement import disagreements
 from dermoscope.serve.answers import CaseAnswer, answer_of, together, visible
 from dermoscope.serve.cases import get
 from dermoscope.serve.desk import Desk
 from dermoscope.serve.readings import of
 from dermoscope.serve.tables import Case, Image, Reading, now
 from dermoscope.serve.texts import Texts
-from dermoscope.serve.wording import about_of_100, heading, notice, others_ranked, reason, worries_of
+from dermoscope.serve.wording import about_of_100, disagreement, heading, notice, others_ranked, reason, worries_of
 
 _SIDE = 1280
 """Pixels of the longer side of a printed picture: 300 to the inch at its width on A4."""
@@ -34,7 +35,7 @@ def sheet_of(desk: Desk, case_id: int) -> CaseSheet:
         picture_title=t("pdf.picture"),
         pictures=_pictures(desk, case, answer, t),
         facts=_facts(case, t),
-        answer=None if answer is None else _answer(desk, answer, t),
+        answer=None if answer is None else _answer(desk, case, answer, t),
         answer_title=t("answer.of_model"),
         readings=_readings(desk, case, answer, t),
         settings_title=t("pdf.made"),
@@ -92,10 +93,12 @@ def _facts(case: Case, t: Texts) -> list[tuple[str, str]]:
     ]
 
 
-def _answer(desk: Desk, answer: CaseAnswer, t: Texts) -> SheetAnswer:
+def _answer(desk: Desk, case: Case, answer: CaseAnswer, t: Texts) -> SheetAnswer:
     assessed = answer.kind != "cannot_assess"
     numbers = (("numbers.melanoma", answer.numbers.melanoma), ("numbers.malignant", answer.numbers.malignant))
-    differ = (t("answer.differ"),) if answer.differ else ()
+    differ = tuple(disagreement(one, t) for one in disagreements(desk, case, answer))
+    if answer.differ and not differ:
+        differ = (t("answer.differ"),)
     named = [t.named("diagnosis", code) for code in others_ranked(answer)] if assessed else []
     return SheetAnswer(
         answer.kind,

@@ -3,6 +3,7 @@
 from dermoscope.predict.bundle import Bundle
 from dermoscope.refine.prevalence import of_100
 from dermoscope.refine.quality import problems
+from dermoscope.serve.agreement import Disagreement, Told
 from dermoscope.serve.answers import MELANOMA, CaseAnswer
 from dermoscope.serve.site import Site
 from dermoscope.serve.texts import Texts
@@ -45,6 +46,35 @@ def about_of_100(probability: float | None, t: Texts) -> str:
     if count == "<1":
         return t("numbers.fewer")
     return t("numbers.more") if count == ">99" else t("numbers.about", n=count)
+
+
+def disagreement(found: Disagreement, t: Texts) -> str:
+    """Which pictures of a lesion do not agree, what each said, what counts, and how often that happens by itself."""
+    day = _day_of(found.before, t)
+    said = [_of_picture(told, found.opposed, "", t) for told in found.now]
+    said += [_of_picture(told, found.opposed, day, t) for told in found.before]
+    counts = "agreement.opposed" if found.opposed else "agreement.apart"
+    parts = [" ".join(said), t("agreement.between" if found.before else counts)]
+    known = found.measured
+    if known is not None:
+        often = "agreement.often_opposed" if found.opposed else "agreement.often_apart"
+        share = known.opposed if found.opposed else known.beyond
+        parts.append(t(often, share=t.percent(share), lesions=known.lesions))
+    return " ".join(parts)
+
+
+def _day_of(before: tuple[Told, ...], t: Texts) -> str:
+    images = [told.result.image for told in before]
+    return t.date(images[0].captured_on or images[0].added_at.astimezone().date()) if images else ""
+
+
+def _of_picture(told: Told, answers: bool, day: str, t: Texts) -> str:
+    """`Picture 2: Refer.`, of an earlier visit with its day; or with the share of melanoma instead of the answer."""
+    share = about_of_100(told.result.probabilities.get(MELANOMA), t)
+    said = t.named("answer_short", told.result.answer) if answers else t("agreement.melanoma", share=share)
+    if day:
+        return t("agreement.picture_of", n=told.number, day=day, said=said)
+    return t("agreement.picture", n=told.number, said=said)
 
 
 def others_ranked(answer: CaseAnswer) -> tuple[str, ...]:

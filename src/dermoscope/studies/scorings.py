@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
+
 from dermoscope.core.card import Figures
 from dermoscope.data.store import write_file
 from dermoscope.predict import bundle as bundles
 from dermoscope.predict.bundle import Bundle
 from dermoscope.report.blocks import comparison, rewrite
 from dermoscope.report.card import as_markdown
+from dermoscope.studies.base import Context
 
 LOGGED: Mapping[str, str] = MappingProxyType(
     {
@@ -39,6 +42,24 @@ def log_scoring(path: Path, bundle: str, split: str, reason: str) -> int:
     csv.writer(text, lineterminator="\n").writerows(rows)
     write_file(path, text.getvalue().encode())
     return sum(row[2] == split for row in rows)
+
+
+def log_run(context: Context, bundle: str, split: str, reason: str) -> None:
+    """Log that a study scores a bundle (its SHA-256) on a test split, once for a run however often it is cut.
+
+    Where the command runs in the root of the repository the log is its own and the documents are brought up to it, else
+    one beside the study's results.
+    """
+
+    def make() -> Mapping[str, np.ndarray]:
+        own = log_of(Path.cwd())
+        log = own if own.is_file() else context.folder.parent / "test-scorings.csv"
+        log_scoring(log, bundle[:12], split, reason)
+        if log == own:
+            recount(Path.cwd())
+        return {"logged": np.array(split)}
+
+    context.piece({"bundle": bundle, "logged": split}, make)
 
 
 def counted(figures: Figures, log: Path) -> Figures:

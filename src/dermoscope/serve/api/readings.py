@@ -1,6 +1,7 @@
 """Readings, locked and revised, and the model's answer once it may be seen."""
 
 import datetime
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import Response
@@ -9,6 +10,7 @@ from pydantic import BaseModel, Field
 from dermoscope.core.errors import NotFoundError
 from dermoscope.refine.prevalence import of_100
 from dermoscope.serve import answers, cases, readings
+from dermoscope.serve.agreement import Disagreement, disagreements
 from dermoscope.serve.answers import CaseAnswer
 from dermoscope.serve.api.frame import routes
 from dermoscope.serve.api.idempotency import Posting, at_a_desk
@@ -19,7 +21,7 @@ from dermoscope.serve.depends import Asking, Serving
 from dermoscope.serve.desk import Desk
 from dermoscope.serve.tables import Case, Result
 from dermoscope.serve.texts import Texts
-from dermoscope.serve.wording import notice, reason
+from dermoscope.serve.wording import disagreement, notice, reason
 
 router, tag = routes("readings", "What readers say of a case, and what the model says of it.")
 
@@ -68,6 +70,46 @@ class ResultOut(BaseModel):
         return cls.model_validate({"image": result.image_id, **{name: getattr(result, name) for name in names}})
 
 
+_MEASURED = {"opposed": 0.096, "coefficient": 2.47, "beyond": 0.058, "lesions": 383}
+
+
+class DisagreementOut(BaseModel):
+    """Pictures of one lesion that do not agree."""
+
+    model_config = shown(
+        {
+            "opposed": True,
+            "images": [31, 32],
+            "earlier_visit": None,
+            "sentence": "Picture 1: Refer. Picture 2: No suspicious feature. The more suspicious answer counts.",
+            "measured": _MEASURED,
+        }
+    )
+
+    opposed: bool = Field(
+        description="One is referred and another of low concern; else log-odds of melanoma are further apart than the "
+        "repeatability coefficient of the model."
+    )
+    images: list[int] = Field(description="Those that do not agree, of the earlier visit last.")
+    earlier_visit: int | None = Field(description="The visit that the current one was compared with; none for itself.")
+    sentence: str = Field(description="In the language of `Accept-Language`, English or German.")
+    measured: dict[str, float] | None = Field(
+        description="Of this model: shares of pairs of pictures of one lesion that are opposed (`opposed`) or further "
+        "apart than the `coefficient` (`beyond`), on how many `lesions`; none where nothing was measured."
+    )
+
+    @classmethod
+    def of(cls, found: Disagreement, t: Texts) -> "DisagreementOut":
+        """A disagreement as the API tells it."""
+        return cls(
+            opposed=found.opposed,
+            images=list(found.images),
+            earlier_visit=found.visit,
+            sentence=disagreement(found, t),
+            measured=None if found.measured is None else asdict(found.measured),
+        )
+
+
 class AnswerOut(BaseModel):
     """The model's answer to the current visit of a case."""
 
@@ -88,6 +130,7 @@ class AnswerOut(BaseModel):
             "prevalence": {"name": "referral_centre", "malignant": 0.49, "melanoma": 0.23},
             "made_at": "2026-03-31T09:30:00Z",
             "differ": False,
+            "disagreements": [],
             "warnings": [],
             "results": [_RESULT],
             "notice": "For clinical research …",
@@ -111,6 +154,9 @@ class AnswerOut(BaseModel):
     prevalence: dict[str, Any]
     made_at: datetime.datetime
     differ: bool = Field(description="Whether the images of this visit got different answers.")
+    disagreements: list[DisagreementOut] = Field(
+        description="Pictures that do not agree: within this visit, and with the last one before it that you may see."
+    )
     warnings: list[str]
     results: list[ResultOut] = Field(description="Of every dermoscopic image of this visit.")
     notice: str
@@ -136,6 +182,7 @@ class AnswerOut(BaseModel):
             prevalence=dict(found.prevalence),
             made_at=found.made_at,
             differ=found.differ,
+            disagreements=[DisagreementOut.of(one, t) for one in disagreements(desk, case, found)],
             warnings=list(found.warnings),
             results=[ResultOut.of(result) for result in found.results],
             notice=notice(desk.site, t),

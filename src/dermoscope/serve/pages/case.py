@@ -25,7 +25,7 @@ from dermoscope.serve.pages.worklist import Wanted, query_of
 from dermoscope.serve.readings import DECISIONS, Said
 from dermoscope.serve.tables import now
 from dermoscope.serve.texts import Texts
-from dermoscope.serve.wording import about_of_100, heading, others_ranked, reason, worries_of
+from dermoscope.serve.wording import about_of_100, disagreement, heading, others_ranked, reason, worries_of
 from dermoscope.serve.worklist import Filter
 
 router = APIRouter(include_in_schema=False)
@@ -121,16 +121,17 @@ def screen(request: Request, desk: Desk, of: Asked, **told: Any) -> HTMLResponse
         decisions=DECISIONS,
         diagnoses=(*bundle.taxonomy.codes, OTHER),
         today=now().astimezone().date().isoformat(),
-        **(_of_answer(desk, seen.answer) if seen.answer else {}),
+        **(_of_answer(desk, seen, seen.answer) if seen.answer else {}),
     )
 
 
-def _of_answer(desk: Desk, answer: CaseAnswer) -> Mapping[str, Any]:
+def _of_answer(desk: Desk, seen: view.CaseView, answer: CaseAnswer) -> Mapping[str, Any]:
     """What only a page with the answer on it holds."""
     t, bundle = Texts.load(desk.person.language), desk.bundle
     return {
         "heading": heading(answer, t),
         "reason": reason(answer, t),
+        "disagreements": [disagreement(one, t) for one in seen.disagreements],
         "of_100": lambda probability: about_of_100(probability, t),
         "ranked": others_ranked(answer),
         "groups": {d.code: d.group for d in bundle.taxonomy.diagnoses},

@@ -7,6 +7,7 @@ from typing import Literal
 
 from sqlalchemy import select
 
+from dermoscope.serve.agreement import Disagreement, disagreements
 from dermoscope.serve.answers import CaseAnswer, answer_of, together, visible
 from dermoscope.serve.desk import Desk
 from dermoscope.serve.readings import Readings, of
@@ -55,7 +56,8 @@ class CaseView:
     """The screen of a case.
 
     `stage` says what is to be done: nothing to read yet (`empty`), the own reading (`reading`), it is locked and no
-    answer is shown (`waiting`), or the answer is there (`answered`). `answer` is None unless it may be seen.
+    answer is shown (`waiting`), or the answer is there (`answered`). `answer` is None unless it may be seen;
+    without it there are no `disagreements`.
     """
 
     case: Case
@@ -64,6 +66,7 @@ class CaseView:
     chosen: Picture | None
     stage: Stage
     answer: CaseAnswer | None
+    disagreements: tuple[Disagreement, ...]
     readings: Readings
     earlier: tuple[Earlier, ...]
     past: tuple[Event, ...]
@@ -125,6 +128,7 @@ def view_of(desk: Desk, case: Case, wanted: Filter, image_id: int | None = None)
         chosen,
         _stage(readings, shown, pictures),
         shown,
+        disagreements(desk, case, shown) if shown is not None else (),
         readings,
         tuple(_earlier(desk, case, visit, shown is not None) for visit in visits if visit.number < case.visit),
         _past(desk, case, shown is not None),
