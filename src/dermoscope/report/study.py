@@ -74,7 +74,7 @@ def as_latex(tables: Sequence[Table], bibtex: Mapping[str, str]) -> dict[str, st
     pieces = [piece for table in tables for piece in pieces_of(table)]
     files = {f"{table.name}.tex": as_table(table) for table in pieces}
     cited = ", ".join(rf"\cite{{{key}}}" for key in bibtex)
-    body = [rf"Claims are those of {cited}.", *(rf"\input{{{table.name}.tex}}" for table in pieces)]
+    body = [rf"Claims are those of {cited}.", *(rf"\input{{{table.name}.tex}}\clearpage" for table in pieces)]
     ending = "\\bibliographystyle{plain}\n\\bibliography{studies}\n\\end{document}\n"
     files["studies.bib"] = "\n\n".join(bibtex.values()) + "\n"
     files["main.tex"] = _MAIN + "\n\n".join(body) + "\n\n" + ending
