@@ -12,7 +12,7 @@ ifneq ($(wildcard ../shared/data),)
 export DERMOSCOPE_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help setup demo run test check system train train-ensemble install-weights figures reliability docs bench bench-check clean
+.PHONY: help setup demo run test check system train train-ensemble detector install-weights figures reliability docs bench bench-check clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -75,6 +75,9 @@ train-ensemble: setup ## train three networks and the ensembles of them that wer
 	    --start $(ENSEMBLE)/lite$$k --out $(ENSEMBLE)/joined/lite$$k || exit 1; done
 	$(BIN)/dermoscope ensemble $(foreach k,0 1 2,$(ENSEMBLE)/lite$(k)/chosen) --views 4 --out $(ENSEMBLE)/without-isic2017
 	$(BIN)/dermoscope ensemble $(foreach k,0 1 2,$(ENSEMBLE)/joined/lite$(k)/chosen) --views 4 --out $(ENSEMBLE)/ensemble
+
+detector: setup ## train the detector of ink and rulers again; needs DERMOSCOPE_DATA
+	$(BIN)/python tools/train_detector.py
 
 install-weights: ## make the network of `make train` the bundled one (then: make figures)
 	@test -f $(OUT)/bundle/bundle.json || { echo "$(OUT)/bundle is not there: make train first"; exit 1; }

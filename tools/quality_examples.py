@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from quality_limits import blurred, exposed
 
+from dermoscope.data.artefacts import apply
 from dermoscope.data.synthetic import draw, encode
 from dermoscope.data.synthetic_skin import curve, strokes
 from dermoscope.predict.quality import quality_of
@@ -33,6 +34,11 @@ def hairy(pixels: np.ndarray, hairs: int) -> np.ndarray:
 def inked(pixels: np.ndarray, lines: int) -> np.ndarray:
     """A picture with so many strokes of a violet pen."""
     return _stroked(pixels, lines, INK, (0.25, 0.03), 8)
+
+
+def drawn(name: str, pixels: np.ndarray, seed: int, intensity: float) -> np.ndarray:
+    """A picture with an artefact of `data/artefacts.py`."""
+    return apply(name, pixels, intensity=intensity, seed=seed).pixels
 
 
 def _stroked(
@@ -70,6 +76,8 @@ def examples() -> list[tuple[str, list[np.ndarray]]]:
         ("dark_corners", [own, cornered(own, 0.75), cornered(own, 0.6)]),
         ("hair", [own, hairy(own, 6), hairy(own, 45)]),
         ("ink", [own, inked(own, 1), inked(own, 6)]),
+        ("ruler", [own, drawn("ruler", own, 2, 0.4), drawn("ruler", own, 2, 1.0)]),
+        ("coloured", [own, drawn("patch", own, 1, 0.3), drawn("patch", own, 1, 1.0)]),
     ]
 
 

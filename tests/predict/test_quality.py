@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
-from quality_examples import cornered, hairy, inked, lesion
+from quality_examples import cornered, drawn, hairy, inked, lesion
 from quality_limits import blurred, exposed
 
 from dermoscope.data.images import read_image
@@ -111,12 +111,25 @@ def test_ink_rises_with_ink() -> None:
     assert codes(inked(own, 8)) == ["ink"]
 
 
-def test_a_green_patch_is_ink_and_bluish_light_is_not() -> None:
+def test_a_green_patch_is_coloured_and_bluish_light_is_not() -> None:
     own = lesion()
     patched = own.copy()
     cv2.circle(patched, (20, 280), 40, (70, 190, 160), -1)
-    assert measured(patched)["ink"] > 0.02
-    assert measured(np.clip(own * np.array([0.8, 0.85, 1.15]), 0, 255).astype(np.uint8))["ink"] == 0
+    assert measured(patched)["coloured"] > 0.02
+    assert measured(patched)["ink"] < 0.005
+    assert measured(np.clip(own * np.array([0.8, 0.85, 1.15]), 0, 255).astype(np.uint8))["coloured"] == 0
+
+
+def test_ink_is_not_coloured_besides() -> None:
+    for seed in range(6):
+        assert "coloured" not in codes(drawn("ink", lesion(), seed, 0.9)), seed
+
+
+def test_ruler_rises_with_a_ruler() -> None:
+    own = lesion()
+    assert measured(own)["ruler"] == 0
+    assert measured(drawn("ruler", own, 2, 1.0))["ruler"] > 0.005
+    assert codes(drawn("ruler", own, 2, 1.0)) == ["ruler"]
 
 
 def test_only_ink_sees_ink_and_only_hair_sees_hair() -> None:
@@ -137,8 +150,8 @@ def test_figures_do_not_depend_on_the_size() -> None:
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_figures_do_not_depend_on_the_orientation(turns: int) -> None:
     picture = cornered(inked(hairy(lesion(), 20), 5), 0.7)
-    close(measured(np.ascontiguousarray(np.rot90(picture, turns))), measured(picture), {"hair": 0.02})
-    close(measured(np.ascontiguousarray(picture[:, ::-1])), measured(picture), {"hair": 0.02})
+    close(measured(np.ascontiguousarray(np.rot90(picture, turns))), measured(picture), {"hair": 0.02, "ink": 0.02})
+    close(measured(np.ascontiguousarray(picture[:, ::-1])), measured(picture), {"hair": 0.02, "ink": 0.02})
 
 
 @pytest.mark.parametrize("seed", [3, 8])

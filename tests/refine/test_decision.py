@@ -136,6 +136,8 @@ def test_every_problem_has_a_cause_and_a_sentence() -> None:
     assert said["dark_corners"] == "50 % of the image are dark corners, at most 10 %"
     assert said["hair"] == "50 % of the image are covered by hair, at most 10 %"
     assert said["ink"] == "50.0 % of the image are covered by ink, at most 10.0 %"
+    assert said["ruler"] == "a ruler or a scale is in the image (50.0 % of it, at most 10.0 %)"
+    assert said["coloured"] == "50.0 % of the image are blue or green (a patch, a glove, cloth), at most 10.0 %"
 
 
 def test_unlike_everything_cannot_be_assessed() -> None:

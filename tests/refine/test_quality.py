@@ -18,8 +18,10 @@ GOOD = {
     "dark_corners": 0.0,
     "hair": 0.0,
     "ink": 0.0,
+    "ruler": 0.0,
+    "coloured": 0.0,
 }
-LIMITS = QualityLimits(100.0, 0.5, 0.2, 0.1, 0.2, 0.1, 0.02)
+LIMITS = QualityLimits(100.0, 0.5, 0.2, 0.1, 0.2, 0.1, 0.02, 0.03, 0.04)
 BAD = {
     "too_small": ({"height": 99.0}, 99.0, 100.0),
     "blurred": ({"blur": 0.51}, 0.51, 0.5),
@@ -28,6 +30,8 @@ BAD = {
     "dark_corners": ({"dark_corners": 0.21}, 0.21, 0.2),
     "hair": ({"hair": 0.11}, 0.11, 0.1),
     "ink": ({"ink": 0.021}, 0.021, 0.02),
+    "ruler": ({"ruler": 0.031}, 0.031, 0.03),
+    "coloured": ({"coloured": 0.041}, 0.041, 0.04),
 }
 
 
@@ -44,13 +48,20 @@ def test_each_figure_beyond_its_limit_is_one_problem(code: str) -> None:
 
 def test_a_figure_at_its_limit_is_allowed() -> None:
     at = {"width": 100.0, "height": 100.0, "blur": 0.5, "luminance": 0.2, "bright": 0.1}
-    at |= {"dark_corners": 0.2, "hair": 0.1, "ink": 0.02}
+    at |= {"dark_corners": 0.2, "hair": 0.1, "ink": 0.02, "ruler": 0.03, "coloured": 0.04}
     assert problems(at, LIMITS) == ()
 
 
 def test_problems_come_in_the_order_of_the_codes() -> None:
     everything = GOOD | {name: value for changed, _, _ in BAD.values() for name, value in changed.items()}
     assert [p.code for p in problems(everything, LIMITS)] == list(CODES)
+
+
+def test_limits_of_an_older_bundle_judge_the_newer_figures_too() -> None:
+    said = {"smallest_side": 100.0, "blur": 0.73, "darkest": 0.3, "bright": 0.25, "dark_corners": 0.1, "hair": 0.25}
+    limits = QualityLimits(**said, ink=0.005, blocking=("too_small",))
+    assert [p.code for p in problems(GOOD | {"ruler": 0.5, "coloured": 0.5}, limits)] == ["ruler", "coloured"]
+    assert not any(p.blocks for p in problems(GOOD | {"ruler": 0.5, "coloured": 0.5}))
 
 
 def test_what_was_not_measured_is_not_judged() -> None:

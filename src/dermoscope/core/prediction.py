@@ -39,6 +39,8 @@ CAUSES: Mapping[str, str] = MappingProxyType(
         "dark_corners": "dark corners",
         "hair": "hair over the lesion",
         "ink": "ink over the lesion",
+        "ruler": "a ruler or a scale in the picture",
+        "coloured": "a blue or green thing in the picture",
         "unlike": "unlike every image that the model was calibrated on",
         NO_CAUSE: "no cause was stated",
     }

@@ -1,4 +1,4 @@
-"""How good a picture is, in named figures: focus, exposure, dark corners, hair, ink.
+"""How good a picture is, in named figures: focus, exposure, dark corners, hair, ink, rulers, coloured things.
 
 They are measured on a copy whose shorter side has 128 px, so that they compare pictures and not their sizes, and a
 picture that was decoded small gives what the whole one gives. What is too much of a figure `refine/quality.py` decides;
@@ -12,11 +12,12 @@ from jaxtyping import Bool, UInt8
 from dermoscope.data.preprocess_edges import NEARLY_BLACK
 from dermoscope.data.preprocess_surface import hair_mask
 from dermoscope.data.properties import COMMON_SIDE, at_common_size
+from dermoscope.predict.marks import installed, marks_at_common_size
 
 Pixels = UInt8[np.ndarray, "height width 3"]
 Mask = Bool[np.ndarray, "height width"]
 
-FIGURES = ("width", "height", "blur", "luminance", "bright", "dark_corners", "hair", "ink")
+FIGURES = ("width", "height", "blur", "luminance", "bright", "dark_corners", "hair", "ink", "ruler", "coloured")
 """The names of all figures, in the order of `quality_of`."""
 
 DECODE_AT = COMMON_SIDE
@@ -29,7 +30,10 @@ BURNT = 250
 """Level from which a channel has lost what was bright."""
 
 _UNLIKE_SKIN, _COLOURED = 18, 50
-"""How far beyond the skin in CIELAB a pixel is blue or green to be ink, and how light (of 255): black has none."""
+"""How far beyond the skin in CIELAB a pixel is blue or green to be coloured, and how light (of 255)."""
+
+_EDGE = 9
+"""Width in px of the surroundings of ink that are its edge, and nothing else that is blue."""
 
 _RIM = 5
 """Width in px of the surroundings of dark corners whose edge is no detail of the lesion."""
@@ -45,12 +49,17 @@ def quality_of(pixels: Pixels, width: int, height: int) -> dict[str, float]:
     `bright`: share of the picture that is burnt out, at least two channels at 250 of 255 or more.
     `dark_corners`: share of the picture that is black and joined to a corner.
     `hair`: share under dark hairs, and a little around them, as `remove_hair` finds them (after Lee et al. 1997).
-    `ink`: share bluer or greener than the skin of the picture by 18 in CIELAB: ink, colour patches, gloves, cloth.
+    `ink`, `ruler`: share under the violet marks of a pen, and under a scale or ruler, as `predict/marks.py` finds them.
+    `coloured`: share bluer or greener than the skin of the picture by 18 in CIELAB and no ink: patches, gloves, cloth.
+    `ink` and `ruler` are left out where the bundled weights, which hold the network, are not installed. Raises
+    BundleError where it is damaged.
     """
     small = at_common_size(pixels)
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     corners = _dark_corners(small)
     field = ~cv2.dilate(corners.astype(np.uint8), np.ones((_RIM, _RIM), np.uint8)).astype(bool)
+    marks = marks_at_common_size(small) if installed() else {}
+    coloured = _coloured(small, grey) & field
     return {
         "width": float(width),
         "height": float(height),
@@ -59,7 +68,8 @@ def quality_of(pixels: Pixels, width: int, height: int) -> dict[str, float]:
         "bright": float(_burnt(small).mean()),
         "dark_corners": float(corners.mean()),
         "hair": float((hair_mask(small) & field).mean()),
-        "ink": float((_inked(small, grey) & field).mean()),
+        **{kind: float((mask & field).mean()) for kind, mask in marks.items()},
+        "coloured": float((coloured & ~_around(marks["ink"]) if marks else coloured).mean()),
     }
 
 
@@ -85,7 +95,7 @@ def _dark_corners(small: Pixels) -> Mask:
     return np.asarray(joined[labels])
 
 
-def _inked(small: Pixels, grey: UInt8[np.ndarray, "height width"]) -> Mask:
+def _coloured(small: Pixels, grey: UInt8[np.ndarray, "height width"]) -> Mask:
     """Bluer or greener than the lighter half of the picture, where that is the skin.
 
     The colour of the light is allowed for where it makes the skin itself blue or green, and only there.
@@ -97,6 +107,11 @@ def _inked(small: Pixels, grey: UInt8[np.ndarray, "height width"]) -> Mask:
         skin = min(128.0, _median(channel, lighter))
         unlike |= channel < skin - _UNLIKE_SKIN
     return np.asarray(unlike & (lightness >= _COLOURED))
+
+
+def _around(mask: Mask) -> Mask:
+    """A mask and what is next to it: the network sees ink in cells of 2 px, and not its faint edge."""
+    return cv2.dilate(mask.astype(np.uint8), np.ones((_EDGE, _EDGE), np.uint8)).astype(bool)
 
 
 def _median(levels: UInt8[np.ndarray, "height width"], mask: UInt8[np.ndarray, "height width"]) -> int:

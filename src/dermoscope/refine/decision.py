@@ -35,6 +35,8 @@ _POOR: Mapping[str, str] = {
     "dark_corners": "{value:.0%} of the image are dark corners, at most {limit:.0%}",
     "hair": "{value:.0%} of the image are covered by hair, at most {limit:.0%}",
     "ink": "{value:.1%} of the image are covered by ink, at most {limit:.1%}",
+    "ruler": "a ruler or a scale is in the image ({value:.1%} of it, at most {limit:.1%})",
+    "coloured": "{value:.1%} of the image are blue or green (a patch, a glove, cloth), at most {limit:.1%}",
 }
 
 

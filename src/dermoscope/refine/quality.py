@@ -4,12 +4,14 @@ The figures come from `predict/quality.py`. What the limits flag was measured: `
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
 from dermoscope.core.errors import ValueRuleError, some
 
-ProblemCode = Literal["too_small", "too_dark", "too_bright", "blurred", "dark_corners", "hair", "ink"]
+ProblemCode = Literal[
+    "too_small", "too_dark", "too_bright", "blurred", "dark_corners", "hair", "ink", "ruler", "coloured"
+]
 
 CODES: tuple[ProblemCode, ...] = get_args(ProblemCode)
 """Every problem, those that make an image not assessable by default first; what is too dark to show detail is so before
@@ -22,7 +24,8 @@ class QualityLimits:
 
     `smallest_side` is in px of the original's shorter side and `darkest` a luminance in [0, 1]: an image below them is
     `too_small` or `too_dark`. The others are the highest that is allowed: `blur` in [0, 1], and `bright`,
-    `dark_corners`, `hair`, `ink` as shares of the picture. `blocking` are the codes that make an image not assessable;
+    `dark_corners`, `hair`, `ink`, `ruler`, `coloured` as shares of the picture (a bundle that was made before there was
+    a figure has the default limit for it). `blocking` are the codes that make an image not assessable;
     the others only warn. The defaults were chosen on the validation role of HAM10000, so that they block at most 1 % of
     its images; `darkest` is laxer than that, because those sets show hardly any dark skin.
     Raises ValueRuleError for a limit that is negative or not a number, or an unknown code.
@@ -35,10 +38,12 @@ class QualityLimits:
     dark_corners: float = 0.1
     hair: float = 0.25
     ink: float = 0.005
+    ruler: float = 0.002
+    coloured: float = 0.005
     blocking: tuple[str, ...] = ("too_small", "blurred", "too_dark", "too_bright")
 
     def __post_init__(self) -> None:
-        for name in ("smallest_side", "blur", "darkest", "bright", "dark_corners", "hair", "ink"):
+        for name in (field.name for field in fields(self) if field.name != "blocking"):
             if not getattr(self, name) >= 0:
                 raise ValueRuleError(f"quality limit {name}: {getattr(self, name)}; it must be a number of 0 or more")
         strange = [code for code in self.blocking if code not in CODES]
@@ -71,6 +76,8 @@ def problems(quality: Mapping[str, float], limits: QualityLimits | None = None) 
         "dark_corners": (quality.get("dark_corners"), limits.dark_corners),
         "hair": (quality.get("hair"), limits.hair),
         "ink": (quality.get("ink"), limits.ink),
+        "ruler": (quality.get("ruler"), limits.ruler),
+        "coloured": (quality.get("coloured"), limits.coloured),
     }
     found = []
     for code in CODES:

@@ -36,7 +36,7 @@ def to_onnx(reader: Reader, size: int) -> bytes:
     Raises TrainingError when the graph's logits differ from torch's by 1e-4 or more (of the largest, where it is > 1).
     """
     reader = half_precision(_folded(reader, size))
-    graph = _halved(_exported(reader, size)).SerializeToString()
+    graph = halved(_exported(reader, size)).SerializeToString()
     difference = _difference(reader, graph, size)
     if not difference < TOLERANCE:
         raise TrainingError(f"the exported graph differs from torch by {difference:.2g} in its logits; nothing written")
@@ -98,7 +98,7 @@ def _exported(reader: Reader, size: int) -> Any:
         return onnx.load(str(path))
 
 
-def _halved(model: Any) -> Any:
+def halved(model: Any) -> Any:
     """The same graph with its large float32 weights stored as float16 and a Cast after each."""
     from onnx import TensorProto, helper, numpy_helper
 

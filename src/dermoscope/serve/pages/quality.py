@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dermoscope.serve.answers import CaseAnswer
 from dermoscope.serve.texts import Texts
 
-_SHARES = ("bright", "dark_corners", "hair", "ink")
+_SHARES = ("bright", "dark_corners", "hair", "ink", "ruler", "coloured")
 
 
 @dataclass(frozen=True)
