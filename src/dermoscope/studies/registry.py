@@ -10,6 +10,10 @@ STUDIES: Mapping[str, str] = {
     "steppan2021": "dermoscope.studies.steppan2021",
     "preprocessing": "dermoscope.studies.preprocessing",
     "ood": "dermoscope.studies.ood",
+    "tschandl2018": "dermoscope.studies.tschandl2018",
+    "leakage": "dermoscope.studies.leakage",
+    "repeatability": "dermoscope.studies.repeatability",
+    "winkler2019": "dermoscope.studies.winkler2019",
 }
 
 
