@@ -1,6 +1,7 @@
 """`dermoscope study`: what a reader, a program and a paper get."""
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -66,7 +67,7 @@ def test_show_sets_claims_beside_what_was_measured(
     assert "(this machine)" in " ".join(said.out.split())
 
 
-@pytest.mark.parametrize("name", ["steppan2021", "preprocessing", "ood"])
+@pytest.mark.parametrize("name", STUDIES)
 def test_shipped_results_fit_80_columns_a_figure_a_line(
     name: str, dermoscope: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,6 +76,8 @@ def test_shipped_results_fit_80_columns_a_figure_a_line(
     said = dermoscope("study", "show", name)
     if said.code == 2 and "no results yet" in said.err:
         pytest.skip(f"{name} ships no results yet")
+    bare = r"\s*[+−]?[\d.,]*\s*\[[\d., −]+\][,\s]*(p [\d.]+)?\s*"
+    assert not [line for line in said.out.splitlines() if re.fullmatch(bare, line)], "a figure without its name"
     gains = [line for line in said.out.splitlines() if ", p " in line and "[" in line and "95 %" not in line]
     assert all(line.rstrip().rpartition(", p ")[2].split()[0].replace(".", "").isdigit() for line in gains)
 
@@ -120,3 +123,57 @@ def test_what_is_not_there_says_what_to_do(
     said = dermoscope("study", "run", "steppan2021", "--set", "folds=1")
     assert said.code == 2
     assert "an ablation needs 2 folds, 1 seed and 1 backbone at least" in said.err
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A DERMOSCOPE_HOME without results: those that the package came with count."""
+    monkeypatch.setenv("DERMOSCOPE_HOME", str(tmp_path / "home"))
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_contact_sheet_is_a_jpeg_where_it_was_asked_for(dermoscope: Callable[..., Any], tmp_path: Path) -> None:
+    out = tmp_path / "new" / "sheet.jpg"
+    said = dermoscope("study", "sheet", "repeatability", "--data", "drawn", "--out", out)
+    assert (said.code, said.out.strip()) == (0, str(out)), said.err
+    assert out.read_bytes().startswith(b"\xff\xd8")
+
+
+@pytest.mark.usefixtures("bare")
+@pytest.mark.parametrize(
+    ("command", "name", "out", "why"),
+    [
+        (
+            "sheet",
+            "steppan2021",
+            "s.jpg",
+            "study steppan2021 has no contact sheet; `dermoscope study show steppan2021`",
+        ),
+        ("sheet", "repeatability", "s.png", "s.png: a contact sheet is a JPEG; give a name that ends in .jpg"),
+        ("sheet", "repeatability", "", "a contact sheet is a JPEG; give a name that ends in .jpg"),
+        ("sheet", "repeatability", "file/s.jpg", "s.jpg: cannot be written"),
+        ("sheet", "nothing", "s.jpg", "no study 'nothing'; there are steppan2021"),
+        ("figures", "steppan2021", "f", "study steppan2021 has no figures; `dermoscope study show steppan2021`"),
+        ("figures", "repeatability", "file", "cannot be written"),
+        ("figures", "nothing", "f", "no study 'nothing'; there are steppan2021"),
+    ],
+)
+def test_pictures_that_cannot_be_made_say_why(
+    command: str, name: str, out: str, why: str, dermoscope: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    given = ("--data", "drawn") if command == "sheet" else ()
+    said = dermoscope("study", command, name, *given, "--out", tmp_path / out)
+    assert said.code == 2
+    assert why in " ".join(said.err.split())
+    assert not [path for path in tmp_path.rglob("*") if path.suffix in (".jpg", ".png", ".svg")]
+
+
+@pytest.mark.usefixtures("bare")
+def test_figures_are_svg_in_the_folder(dermoscope: Callable[..., Any], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: no figure can be drawn")
+    said = dermoscope("study", "figures", "repeatability", "--out", tmp_path / "figures")
+    files = [Path(line) for line in said.out.split()]
+    assert said.code == 0, said.err
+    assert sorted(files) == sorted((tmp_path / "figures").iterdir())
+    assert all(file.read_text().startswith("<svg") and file.suffix == ".svg" for file in files)

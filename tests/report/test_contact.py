@@ -1,5 +1,7 @@
 """Contact sheets: every tile where it belongs, as it was."""
 
+import time
+
 import cv2
 import numpy as np
 import pytest
@@ -41,3 +43,34 @@ def test_words_are_written_and_cut_to_their_place() -> None:
 def test_no_picture_is_no_sheet() -> None:
     with pytest.raises(ValueRuleError, match="0 pictures"):
         contact_sheet([("none", [])])
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.full((20, 20, 3), 0.5),
+        np.zeros((20, 20), np.uint8),
+        np.zeros((20, 20, 4), np.uint8),
+        np.zeros((0, 20, 3), np.uint8),
+        np.ones((20, 20, 3), bool),
+    ],
+)
+def test_a_tile_that_is_no_picture_is_named(pixels: np.ndarray) -> None:
+    with pytest.raises(ValueRuleError, match=r"tile 'odd' is .*; give uint8 \[height, width, 3\]"):
+        contact_sheet([("row", [("odd", pixels)])])
+
+
+def test_a_sheet_that_no_jpeg_can_hold() -> None:
+    tile = ("", np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(ValueRuleError, match=r"a contact sheet of 100808 x 212 px; a JPEG has at most 65500"):
+        contact_sheet([("", [tile] * 600)])
+    with pytest.raises(ValueRuleError, match=r"a contact sheet of 176 x 122408 px"):
+        contact_sheet([("", [tile])] * 600)
+    with pytest.raises(ValueRuleError, match="tiles of 0 px"):
+        contact_sheet([("", [tile])], side=0)
+
+
+def test_a_caption_without_end_is_cut_at_once() -> None:
+    begun = time.thread_time()
+    contact_sheet([("x" * 20_000, [("y" * 20_000, _plain((9, 9, 9), 60, 60))])], side=60)
+    assert time.thread_time() - begun < 2

@@ -6,7 +6,7 @@ import pytest
 
 from dermoscope.core.errors import ValueRuleError
 from dermoscope.core.estimate import Estimate
-from dermoscope.report.plots import MOST_SERIES, Plot, Point, drawn
+from dermoscope.report.plots import MOST_SERIES, Plot, Point, _wrapped, drawn
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed: no figure can be drawn")
 
@@ -43,6 +43,27 @@ def test_the_same_plot_gives_the_same_bytes() -> None:
     plot = Plot("gap", "The gap", "points", (_point("a", 0.1),), reference=0.0)
     assert drawn(plot) == drawn(plot)
     assert drawn(plot, "pdf").startswith(b"%PDF")
+
+
+def test_dollars_are_no_formula() -> None:
+    plot = Plot("gap", "$\\frac{$", "5 $ or 6 $", (_point("$a$", 0.1, "$b$"), _point("c", 0.1, "$\\d$")))
+    assert {"$\\frac{$", "5 $ or 6 $", "$a$", "$b$", "$\\d$"} <= set(_text(drawn(plot)))
+
+
+@pytest.mark.parametrize("label", ["word " * 60, "x" * 300])
+def test_a_label_longer_than_its_place_is_cut(label: str) -> None:
+    said = "".join(_text(drawn(Plot("gap", "", "", (_point(label, 0.1),)))))
+    lines = _wrapped(label).split("\n")
+    assert all(line in said for line in lines)
+    assert max(map(len, lines)) <= 51
+    assert lines[-1].endswith("…")
+    assert _wrapped("one " * 11 + "two " * 11).count("…") == 0
+
+
+@pytest.mark.parametrize("reference", [float("nan"), float("inf")])
+def test_a_reference_is_finite(reference: float) -> None:
+    with pytest.raises(ValueRuleError, match="plot 'gap' has a reference of"):
+        Plot("gap", "The gap", "points", (_point("a", 0.1),), reference)
 
 
 @pytest.mark.parametrize(

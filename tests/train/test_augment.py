@@ -1,5 +1,6 @@
 """Random variation of training pictures."""
 
+import math
 from dataclasses import replace
 
 import cv2
@@ -201,6 +202,8 @@ def test_artefacts_that_cannot_be_drawn() -> None:
         Augmentation(artefacts=("ink", "tattoo"))
     with pytest.raises(RecipeError, match=r"artefact_p=0.3 and no artefacts; name them: artefacts=ink/ruler"):
         Augmentation(artefact_p=0.3)
+    with pytest.raises(RecipeError, match=r"augmentation names ink twice"):
+        Augmentation(artefacts=("ink", "ruler", "ink"), artefact_p=0.3)
 
 
 @pytest.mark.parametrize(
@@ -226,6 +229,10 @@ def test_bounds_that_nothing_can_be_drawn_within(setting: str, value: object) ->
         replace(Augmentation(artefacts=("ink",)), **{setting: value})
 
 
-def test_angles_are_not_negative() -> None:
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("shear", -1.0), *((name, value) for name in ("angle", "hue", "shift") for value in (-1.0, math.nan, math.inf))],
+)
+def test_angles_are_finite_and_not_negative(setting: str, value: float) -> None:
     with pytest.raises(RecipeError, match="an impossible angle, shear, hue or shift"):
-        Augmentation(shear=-1)
+        replace(Augmentation(), **{setting: value})

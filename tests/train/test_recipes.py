@@ -66,6 +66,16 @@ def test_artefacts_and_how_often_in_any_order(text: str) -> None:
     )
 
 
+@pytest.mark.parametrize(("key", "text"), [("artefacts", "ink"), ("artefact_most", "0.5")])
+def test_artefacts_that_would_never_be_drawn_are_refused(key: str, text: str) -> None:
+    with pytest.raises(RecipeError, match=rf"augmentation has {key}={text} and artefact_p=0, so that none is drawn"):
+        DEFAULT.with_settings({f"augmentation.{key}": text})
+    told = {f"augmentation.{key}": text, "augmentation.artefact_p": "0"}
+    assert DEFAULT.with_settings(told).as_dict() == DEFAULT.as_dict(), "who says 0 means it"
+    taught = DEFAULT.with_settings({"augmentation.artefacts": "hair", "augmentation.artefact_p": "0.2"})
+    assert taught.with_settings({f"augmentation.{key}": text}).augmentation.artefact_p == 0.2
+
+
 @pytest.mark.parametrize(
     ("key", "text", "message"),
     [
@@ -141,7 +151,7 @@ def test_what_came_later_is_told_where_it_is_used() -> None:
     assert "vertical" not in DEFAULT.as_dict()["augmentation"]
     changed = DEFAULT.with_settings({"rates": "1e-4", "augmentation.vertical": "true"}).as_dict()
     assert not [name for name in DEFAULT.as_dict()["augmentation"] if "artefact" in name]
-    never = DEFAULT.with_settings({"augmentation.artefacts": "ink"})
+    never = DEFAULT.with_settings({"augmentation.artefacts": "ink", "augmentation.artefact_p": "0"})
     assert never.as_dict() == DEFAULT.as_dict(), "what is never drawn changes nothing"
     marked = DEFAULT.with_settings({"augmentation.artefacts": "ink/hair", "augmentation.artefact_p": "0.2"}).as_dict()
     told = json.loads(json.dumps(marked))["augmentation"]

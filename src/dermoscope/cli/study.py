@@ -135,6 +135,8 @@ def sheet(
     study = find(name)
     if study.sheet is None:
         raise InputError(f"study {name} has no contact sheet; `dermoscope study show {name}` shows its table")
+    if out.suffix.lower() not in (".jpg", ".jpeg"):
+        raise InputError(f"{out}: a contact sheet is a JPEG; give a name that ends in .jpg")
     print(write_file(out, study.sheet(Asked(data))))
 
 
@@ -236,7 +238,8 @@ def _shown(study: "Study", found: "Results", as_json: bool) -> None:
     rows = found.rows
     console = Console(highlight=False)
     console.print(f"[bold]{escape(study.title)}[/bold] ({study.name})\n{escape(study.paper.citation)}")
-    for words, style, indent in page_lines([block_of(row, str(found.card.data.get("name", ""))) for row in rows]):
+    blocks = [block_of(row, str(found.card.data.get("name", ""))) for row in rows]
+    for words, style, indent in page_lines(blocks, console.width):
         console.print(Padding(Text(words, style), (0, 0, 0, indent)))
     console.print()
     for note in (*notes_of(rows), f"{where_measured(found).removesuffix('.')} ({found.origin})"):

@@ -52,10 +52,13 @@ class Marked:
 def apply(name: str, pixels: Pixels, *, intensity: float, seed: int) -> Marked:
     """Draw one artefact of `ARTEFACTS`; the same arguments give the same picture, the one given stays as it is.
 
-    `intensity` from 0 (the same picture, an empty mask) over faint and small to 1, as strong as real ones are; with
-    the same seed it is the same artefact that grows. All sizes follow the shorter side. Outside the mask no pixel
-    changes; it is all of the picture for `blur`, `exposure`, `colour_cast` and `jpeg`, and empty for `crop`, whose
-    result is smaller. Ink and patch lie beside what is darkest near the middle, as nobody marks the lesion itself.
+    The same to the bit with the same OpenCV and kind of machine; another OpenCV draws what is printed on a ruler anew.
+
+    `intensity` from 0 (the same picture, an empty mask) over faint and small to 1, as strong as real ones are; with the
+    same seed it is the same artefact that grows; at the least it is already seen. All sizes follow the shorter side.
+    Outside the mask no pixel changes; it is all of the picture for `blur`, `exposure`, `colour_cast` and `jpeg`, and
+    empty for `crop`, whose result is smaller. Ink and patch lie beside what is darkest near the middle, as nobody marks
+    the lesion itself.
     Raises ValueRuleError for an unknown name, an intensity outside [0, 1], a negative seed, or what is no RGB picture
     of uint8 with sides of 8 px or more.
     """

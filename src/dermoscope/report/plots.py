@@ -1,5 +1,6 @@
 """Figures of a study: estimates as dots with their intervals, one line of labels below the other (a forest plot)."""
 
+import math
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Literal
@@ -35,7 +36,7 @@ class Plot:
     """A figure: `name` for its file, `title` above, `axis` what is measured and its unit, a dotted line at `reference`.
 
     Lines and series stand in the order in which they come first. Raises ValueRuleError for a plot without points, more
-    than six series, or two points of one series in one line.
+    than six series, two points of one series in one line, or a reference that is not finite.
     """
 
     name: str
@@ -51,6 +52,8 @@ class Plot:
             raise ValueRuleError(f"plot {self.name!r} has {len(self.series)} series; at most {MOST_SERIES} can be told")
         places = [(point.label, point.series) for point in self.points]
         twice = next((place for place in places if places.count(place) > 1), None)
+        if self.reference is not None and not math.isfinite(self.reference):
+            raise ValueRuleError(f"plot {self.name!r} has a reference of {self.reference}")
         if twice:
             raise ValueRuleError(f"plot {self.name!r} has two points at {' / '.join(filter(None, twice))}")
 
@@ -73,6 +76,13 @@ def drawn(plot: Plot, form: Literal["svg", "pdf"] = "svg") -> bytes:
 
 
 def _figure(plot: Plot) -> "Figure":
+    import matplotlib
+
+    with matplotlib.rc_context({"text.parse_math": False}):  # a $ in a label is a dollar
+        return _laid_out(plot)
+
+
+def _laid_out(plot: Plot) -> "Figure":
     from matplotlib.figure import Figure
 
     line = _PITCH + _STEP * len(plot.series)
@@ -136,8 +146,9 @@ def _value(e: Estimate) -> str:
 
 
 def _wrapped(label: str, most: int = 44) -> str:
-    """A long label on two lines."""
+    """A long label on two lines, cut where it is longer than both."""
     if len(label) <= most:
         return label
     at = label.rfind(" ", 0, most)
-    return label if at < 0 else f"{label[:at]}\n{label[at + 1 :]}"
+    first, rest = ("", label) if at < 0 else (f"{label[:at]}\n", label[at + 1 :])
+    return first + (rest if len(rest) <= most + 7 else f"{rest[: most + 6]}…")

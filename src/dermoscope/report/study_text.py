@@ -9,7 +9,8 @@ from dermoscope.core.estimate import Estimate
 from dermoscope.core.study import Measured, Row
 from dermoscope.report.study import TYPES, difference, figure
 
-COLUMNS = ("figure", "claimed", "n", "measured [95 %]", "gain [95 %], p")
+GAIN = "gain [95 %], p"
+COLUMNS = ("figure", "claimed", "n", "measured [95 %]", GAIN)
 """Every column there is; a block shows those that it fills."""
 
 _NAMES = {"balanced_accuracy": "balanced accuracy", "macro_average.auc": "AUC, mean", "unk.auc": "AUC UNK"}
@@ -77,19 +78,13 @@ def block_of(row: Row, data: str = "") -> Block:
     return Block(row.title, _short("; ".join(about), data), note, _of_paper(left), tuple(_alone(left)), tuple(groups))
 
 
-def page_lines(blocks: Sequence[Block]) -> Iterator[tuple[str, str, int]]:
-    """(text, style, indent) of every line of the page; a column is equally wide in all blocks."""
-    cells = [line for block in blocks for group in block.groups for line in group.lines]
-    heads = [name for block in blocks for name in block.columns if name != "figure"]
-    widths = {name: max(len(name) * (name in heads), *(len(line.get(name, "")) for line in cells)) for name in COLUMNS}
+def page_lines(blocks: Sequence[Block], most: int = 80) -> Iterator[tuple[str, str, int]]:
+    """(text, style, indent) of every line of the page; a column is equally wide in all blocks.
 
-    def joined(columns: Sequence[str], line: Mapping[str, str]) -> str:
-        padded = (
-            line.get(c, "").rjust(widths[c]) if c in ("claimed", "n") else line.get(c, "").ljust(widths[c])
-            for c in columns
-        )
-        return "  ".join(padded).rstrip()
-
+    A block whose lines would be wider than `most` letters has columns of its own, and if that is not enough its gains
+    stand below their figures.
+    """
+    common = _widths(blocks)
     for block in blocks:
         yield "", "", 0
         yield block.title, "bold", 0
@@ -100,13 +95,39 @@ def page_lines(blocks: Sequence[Block]) -> Iterator[tuple[str, str, int]]:
             yield block.paper, "", 2
         for value, words in block.claims:
             yield f"{value}  {words}", "", 4
+        widths = common if _fits(block.columns, common, most) else _widths([block])
+        below = GAIN in block.columns and not _fits(block.columns, widths, most)
+        columns = tuple(name for name in block.columns if name != GAIN or not below)
         if block.groups:
-            yield joined(block.columns, {name: name for name in block.columns if name != "figure"}), "dim", 2
+            yield _joined(columns, widths, {name: name for name in columns if name != "figure"}), "dim", 2
         for group in block.groups:
             if group.heading:
                 yield f"{group.heading}:", "italic", 2
             for line in group.lines:
-                yield joined(block.columns, line), "", 2
+                yield _joined(columns, widths, line), "", 2
+                if below and GAIN in line:
+                    yield f"gain {line[GAIN]}", "", 6
+
+
+def _widths(blocks: Sequence[Block]) -> dict[str, int]:
+    """Letters of each column of some blocks."""
+    cells = [line for block in blocks for group in block.groups for line in group.lines]
+    heads = [name for block in blocks for name in block.columns if name != "figure"]
+    return {
+        name: max((len(name) * (name in heads), *(len(line.get(name, "")) for line in cells)), default=0)
+        for name in COLUMNS
+    }
+
+
+def _fits(columns: Sequence[str], widths: Mapping[str, int], most: int) -> bool:
+    return 2 + sum(widths[name] + 2 for name in columns) - 2 <= most
+
+
+def _joined(columns: Sequence[str], widths: Mapping[str, int], line: Mapping[str, str]) -> str:
+    padded = (
+        line.get(c, "").rjust(widths[c]) if c in ("claimed", "n") else line.get(c, "").ljust(widths[c]) for c in columns
+    )
+    return "  ".join(padded).rstrip()
 
 
 def notes_of(rows: Sequence[Row]) -> list[str]:
@@ -192,7 +213,8 @@ def _label(metric: str) -> str:
     """A metric in few letters: the number of diagnoses in brackets, names of the JSON in words."""
     metric = _NAMES.get(metric, metric)
     metric = re.sub(r"^([A-Z]+)\.auc$", r"AUC \1", metric)
-    return re.sub(r", (\d+) diagnoses$", r" (\1)", metric).replace(".auc", ": AUC").replace(".", ": ").replace("_", " ")
+    metric = re.sub(r", (\d+) diagnoses$", r" (\1)", metric).replace(".auc", ": AUC")
+    return re.sub(r"\.(?!\d)", ": ", metric).replace("_", " ")
 
 
 def _short(words: str, data: str) -> str:

@@ -8,9 +8,10 @@ nothing is stored, for it follows from the results that are.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dermoscope.refine.agreement import Repeatability, opposed, repeatability_of
+from dermoscope.refine.prevalence import of_100
 from dermoscope.serve.answers import MELANOMA, CaseAnswer, answer_of, visible
 from dermoscope.serve.desk import Desk
 from dermoscope.serve.tables import Case, Result
@@ -32,7 +33,8 @@ class Disagreement:
 
     `opposed`: one is referred and another of low concern. Where it is false, log-odds of melanoma are further apart
     than the repeatability coefficient of the model. `before` are those of an earlier visit, `visit` its number; without
-    them all are of one visit. `measured` is what is known of the model, None where nothing was measured.
+    them all are of one visit. `measured` is what is known of the model, None where nothing was measured. `decides` is
+    whether the answer of the visit is that of such a picture: it is not where another one could not be assessed.
     """
 
     opposed: bool
@@ -40,6 +42,7 @@ class Disagreement:
     before: tuple[Told, ...] = ()
     visit: int | None = None
     measured: Repeatability | None = None
+    decides: bool = True
 
     @property
     def images(self) -> tuple[int, ...]:
@@ -54,7 +57,13 @@ def disagreements(desk: Desk, case: Case, answer: CaseAnswer) -> tuple[Disagreem
     found = [_within(now)]
     if earlier is not None:
         found.append(_against(now, _told(earlier[1].results, answer.result), earlier[0]))
-    return tuple(one for one in found if one is not None)
+    decides = answer.kind != "cannot_assess"
+    return tuple(replace(one, decides=decides) for one in found if one is not None)
+
+
+def untold(answer: CaseAnswer, found: Sequence[Disagreement]) -> bool:
+    """Whether pictures of the visit got different answers and none of the disagreements says so."""
+    return answer.differ and not any(one.opposed and one.visit is None for one in found)
 
 
 def _before(desk: Desk, case: Case) -> tuple[int, CaseAnswer] | None:
@@ -97,9 +106,15 @@ def _found(
 
 
 def _apart(one: Told, other: Told) -> float:
-    """Difference of the calibrated log-odds of melanoma; 0 where one has none or was not assessed."""
+    """Difference of the calibrated log-odds of melanoma; 0 where one has none or was not assessed.
+
+    0 too where the same is said of both at the site, as of two below 1 of 100: a reader would see no difference.
+    """
     shares = [told.result.calibrated.get(MELANOMA) for told in (one, other)]
-    if None in shares or "cannot_assess" in (one.result.answer, other.result.answer):
+    shown = [told.result.probabilities.get(MELANOMA) for told in (one, other)]
+    if None in (*shares, *shown) or "cannot_assess" in (one.result.answer, other.result.answer):
+        return 0.0
+    if len({of_100(share or 0.0) for share in shown}) == 1:
         return 0.0
     odds = [math.log(p / (1 - p)) for p in (min(max(s or 0.0, _LEAST), 1 - _LEAST) for s in shares)]
     return abs(odds[0] - odds[1])

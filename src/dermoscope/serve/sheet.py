@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from dermoscope import __version__
 from dermoscope.report.case import CaseSheet, SheetAnswer, SheetPicture, SheetTable
-from dermoscope.serve.agreement import disagreements
+from dermoscope.serve.agreement import disagreements, untold
 from dermoscope.serve.answers import CaseAnswer, answer_of, together, visible
 from dermoscope.serve.cases import get
 from dermoscope.serve.desk import Desk
@@ -47,7 +47,10 @@ def sheet_of(desk: Desk, case_id: int) -> CaseSheet:
 
 
 def _pictures(desk: Desk, case: Case, answer: CaseAnswer | None, t: Texts) -> list[SheetPicture]:
-    """The pictures of the visit: the one that decided first, then the other dermoscopic ones, then overviews."""
+    """The pictures of the visit: the one that decided first, then the other dermoscopic ones, then overviews.
+
+    Each has the number that it has on the page and in sentences about it.
+    """
     decided = None if answer is None else answer.result.image_id
     said = (
         {}
@@ -55,11 +58,13 @@ def _pictures(desk: Desk, case: Case, answer: CaseAnswer | None, t: Texts) -> li
         else {result.image_id: result.answer for result in answer.results}
     )
     own = [image for image in case.images if image.visit == case.visit]
-    own.sort(key=lambda image: (image.id != decided, image.kind != "dermoscopic", image.id))
+    own.sort(key=lambda image: (image.kind != "dermoscopic", image.id))
+    numbers = {image.id: t("quality.picture", n=n) for n, image in enumerate(own, start=1) if len(own) > 1}
+    own.sort(key=lambda image: image.id != decided)
     return [
         SheetPicture(
             desk.service.blobs.thumbnail(image.digest, _SIDE),
-            _caption(image, said.get(image.id), t),
+            ": ".join([*filter(None, [numbers.get(image.id)]), _caption(image, said.get(image.id), t)]),
             t.named("kind", image.kind),
         )
         for image in own
@@ -96,9 +101,10 @@ def _facts(case: Case, t: Texts) -> list[tuple[str, str]]:
 def _answer(desk: Desk, case: Case, answer: CaseAnswer, t: Texts) -> SheetAnswer:
     assessed = answer.kind != "cannot_assess"
     numbers = (("numbers.melanoma", answer.numbers.melanoma), ("numbers.malignant", answer.numbers.malignant))
-    differ = tuple(disagreement(one, t) for one in disagreements(desk, case, answer))
-    if answer.differ and not differ:
-        differ = (t("answer.differ"),)
+    found = disagreements(desk, case, answer)
+    differ = tuple(disagreement(one, t) for one in found)
+    if untold(answer, found):
+        differ = (t("answer.differ"), *differ)
     named = [t.named("diagnosis", code) for code in others_ranked(answer)] if assessed else []
     return SheetAnswer(
         answer.kind,

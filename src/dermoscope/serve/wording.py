@@ -50,11 +50,13 @@ def about_of_100(probability: float | None, t: Texts) -> str:
 
 def disagreement(found: Disagreement, t: Texts) -> str:
     """Which pictures of a lesion do not agree, what each said, what counts, and how often that happens by itself."""
-    day = _day_of(found.before, t)
     said = [_of_picture(told, found.opposed, "", t) for told in found.now]
-    said += [_of_picture(told, found.opposed, day, t) for told in found.before]
-    counts = "agreement.opposed" if found.opposed else "agreement.apart"
-    parts = [" ".join(said), t("agreement.between" if found.before else counts)]
+    said += [_of_picture(told, found.opposed, _day_of(told, t), t) for told in found.before]
+    parts = [" ".join(said)]
+    if found.before:
+        parts.append(t("agreement.between"))
+    elif found.decides:
+        parts.append(t("agreement.opposed" if found.opposed else "agreement.apart"))
     known = found.measured
     if known is not None:
         often = "agreement.often_opposed" if found.opposed else "agreement.often_apart"
@@ -63,9 +65,9 @@ def disagreement(found: Disagreement, t: Texts) -> str:
     return " ".join(parts)
 
 
-def _day_of(before: tuple[Told, ...], t: Texts) -> str:
-    images = [told.result.image for told in before]
-    return t.date(images[0].captured_on or images[0].added_at.astimezone().date()) if images else ""
+def _day_of(told: Told, t: Texts) -> str:
+    image = told.result.image
+    return t.date(image.captured_on or image.added_at.astimezone().date())
 
 
 def _of_picture(told: Told, answers: bool, day: str, t: Texts) -> str:

@@ -177,7 +177,8 @@ STUDY = Study(
     paper=Paper(
         "abhishek2025",
         "Abhishek K, Jain A, Hamarneh G. Investigating the Quality of DermaMNIST and Fitzpatrick17k Dermatological "
-        "Image Datasets. Sci Data 12, 196 (2025), and Hosny KM, Kassem MA, Foaud MM. PLoS ONE 14, e0217293 (2019)",
+        "Image Datasets. Sci Data 12, 196 (2025); Doerrich et al., MedMNIST+; and Hosny KM, Kassem MA, Foaud MM. PLoS "
+        "ONE 14, e0217293 (2019)",
         "@article{abhishek2025,\n  author = {Abhishek, Kumar and Jain, Aditi and Hamarneh, Ghassan},\n"
         "  title = {Investigating the Quality of {DermaMNIST} and {Fitzpatrick17k} Dermatological Image Datasets},\n"
         "  journal = {Scientific Data},\n  volume = {12},\n  pages = {196},\n  year = {2025},\n"

@@ -131,16 +131,22 @@ def near(of: Pictures) -> Row:
 
 
 def groups(of: Pictures) -> list[Row]:
-    """By source and by diagnosis, where a group has `FEWEST` lesions."""
+    """By source and by diagnosis, where a group has `FEWEST` lesions.
+
+    A lesion counts with those of its pictures that are of the group, where they are several.
+    """
     rows = []
     for name, value in (("source", lambda c: c.source), ("diagnosis", lambda c: c.diagnosis)):
         held = [value(case) or "not stated" for case in of.cases]
-        sizes = Counter(dict(zip(of.lesions, held, strict=True)).values())
+        pairs = list(zip(of.lesions, held, strict=True))
+        several = {pair for pair, n in Counter(pairs).items() if n > 1}
         found: list[Measured] = []
-        for group, lesions in sizes.most_common():
+        left = set(of.lesions)
+        for group, lesions in Counter(group for _, group in sorted(several)).most_common():
             if lesions < FEWEST:
                 continue
-            own = of.take([k for k, h in enumerate(held) if h == group])
+            left -= {lesion for lesion, other in several if other == group}
+            own = of.take([k for k, pair in enumerate(pairs) if pair in several and pair[1] == group])
             said = own.looked
             apart = pairs_apart(said.answers, own.lesions, resamples=RESAMPLES)
             deviation = spread(said.melanoma, own.lesions, resamples=RESAMPLES).sd
@@ -149,8 +155,7 @@ def groups(of: Pictures) -> list[Row]:
                 _measured(f"{SD}, {group}", deviation, own),
             ]
         if found:
-            left = sum(n for n in sizes.values() if n < FEWEST)
-            note = f"groups of at least {FEWEST} lesions; {left} lesions are in smaller ones"
+            note = f"groups of at least {FEWEST} lesions; {len(left)} lesions are in smaller ones"
             rows.append(row(name, f"By {name}", found, note))
     return rows
 

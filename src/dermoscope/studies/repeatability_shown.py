@@ -82,6 +82,10 @@ def _sheet(predictor: Predictor, cases: CaseSet) -> bytes:
     rows = []
     mixed = sorted(held, key=lambda lesion: sha256(lesion.encode()).hexdigest())
     lesions = [held[lesion] for lesion in mixed if len(held[lesion]) > 1][:LOOKED_AT]
+    if not lesions:
+        raise InputError(
+            "no lesion of the role calibration has several pictures here; name other data, or --data drawn"
+        )
     for own in lesions:
         results = predictor.results(predictor.predict([whole_field(case) for case in own]))
         answers = [result.answer.kind for result in results]

@@ -59,13 +59,19 @@ class Augmentation:
         unknown = [name for name in self.artefacts if name not in ARTEFACTS]
         if unknown:
             raise RecipeError(f"augmentation: no artefact {some(unknown)}; there are {some(ARTEFACTS, len(ARTEFACTS))}")
+        twice = sorted({name for name in self.artefacts if self.artefacts.count(name) > 1})
+        if twice:
+            raise RecipeError(
+                f"augmentation names {some(twice)} twice; each artefact is as likely as the others, so once"
+            )
         if self.artefact_p > 0 and not self.artefacts:
             raise RecipeError(
                 f"augmentation has artefact_p={self.artefact_p:g} and no artefacts; name them: artefacts=ink/ruler"
             )
         shares = ("cutout_p", "resolution_p", "jpeg_p", "artefact_p", "brightness", "contrast", "saturation", "gain")
         possible = {
-            "angle, shear, hue or shift": min(self.angle, self.hue, self.shift) >= 0 and 0 <= self.shear < 60,
+            "angle, shear, hue or shift": 0 <= self.shear < 60
+            and all(0 <= bound < math.inf for bound in (self.angle, self.hue, self.shift)),
             "zoom": 0 < self.zoom[0] <= self.zoom[1] < math.inf,
             "aspect": 1 <= self.aspect < math.inf,
             "cutout": 0 <= self.cutout[0] <= self.cutout[1] <= 1,

@@ -106,7 +106,8 @@ class Recipe:
     def with_settings(self, settings: Mapping[str, str]) -> "Recipe":
         """The recipe with settings given as text (`phases=2x128,1x224`, `augmentation.artefacts=ink/ruler`).
 
-        Raises RecipeError for a name that the recipe does not have or a text that is not of its kind.
+        Raises RecipeError for a name that the recipe does not have, a text that is not of its kind, or artefacts that
+        would never be drawn for want of an `artefact_p`.
         """
         out = self
         varied = {}
@@ -115,7 +116,16 @@ class Recipe:
                 varied[key.removeprefix("augmentation.")] = text
             else:
                 out = _changed(out, {key: text})
-        return replace(out, augmentation=_changed(out.augmentation, varied)) if varied else out
+        if not varied:
+            return out
+        augmentation = _changed(out.augmentation, varied)
+        idle = [f"{name}={varied[name]}" for name in ("artefacts", "artefact_most") if varied.get(name)]
+        if idle and not augmentation.artefact_p and "artefact_p" not in varied:
+            raise RecipeError(
+                f"augmentation has {some(idle)} and artefact_p=0, so that none is drawn; say on what share of the "
+                "pictures: augmentation.artefact_p=0.3"
+            )
+        return replace(out, augmentation=augmentation)
 
 
 def _possible(phases: Phases) -> bool:

@@ -13,6 +13,7 @@ from dermoscope.core.readings import Decision
 from dermoscope.refine.prevalence import SITES
 from dermoscope.serve import cases, readings
 from dermoscope.serve.accounts import Person
+from dermoscope.serve.agreement import untold
 from dermoscope.serve.answers import CaseAnswer
 from dermoscope.serve.api.problems import status_of
 from dermoscope.serve.cases import OTHER
@@ -132,6 +133,7 @@ def _of_answer(desk: Desk, seen: view.CaseView, answer: CaseAnswer) -> Mapping[s
         "heading": heading(answer, t),
         "reason": reason(answer, t),
         "disagreements": [disagreement(one, t) for one in seen.disagreements],
+        "differs_untold": untold(answer, seen.disagreements),
         "of_100": lambda probability: about_of_100(probability, t),
         "ranked": others_ranked(answer),
         "groups": {d.code: d.group for d in bundle.taxonomy.diagnoses},

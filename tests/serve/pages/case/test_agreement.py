@@ -1,5 +1,6 @@
 """Pictures of one lesion that do not agree: told where the answer is, and nowhere before."""
 
+import datetime
 import re
 from collections.abc import Callable
 from typing import Any
@@ -11,8 +12,9 @@ from starlette.testclient import TestClient
 from dermoscope.refine.agreement import Repeatability
 from dermoscope.serve import agreement, answers, cases
 from dermoscope.serve.accounts import Person
+from dermoscope.serve.sheet import sheet_of
 from dermoscope.serve.site import change
-from dermoscope.serve.tables import Result
+from dermoscope.serve.tables import Image, Result
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 ADMIN = Person("root", "admin")
@@ -207,10 +209,73 @@ def test_what_another_model_or_setting_said_is_not_compared(anna: TestClient, tw
 
 
 def test_the_paper_says_it_too(anna: TestClient, two: int) -> None:
-    from dermoscope.serve.sheet import sheet_of
-
     answers_become(anna, said("low_concern", 0.001), said("refer", 0.6))
     with anna.app.state.service.looking(Person("Anna", "admin")) as desk:  # type: ignore[attr-defined]
         answer = sheet_of(desk, two).answer
     assert answer is not None
     assert any(line.startswith("Picture 1: No suspicious feature. Picture 2: Refer.") for line in answer.warnings)
+
+
+def test_what_is_said_in_the_same_words_does_not_disagree(anna: TestClient, two: int) -> None:
+    answers_become(anna, said("low_concern", 0.0002), said("low_concern", 0.006))  # log-odds -8.5 and -5.1
+    assert remark(anna.get(f"/cases/{two}").text) == ""
+    assert anna.get(f"/api/v1/cases/{two}/result").json()["disagreements"] == []
+    answers_become(anna, said("low_concern", 0.0002), said("low_concern", 0.02))
+    assert "fewer than 1 of 100 such lesions. Picture 2: melanoma in about 2" in remark(anna.get(f"/cases/{two}").text)
+
+
+def test_a_visit_that_cannot_be_assessed_is_not_said_to_follow_a_picture(
+    anna: TestClient, enter: Callable[..., int]
+) -> None:
+    case = enter(pictures=(0, 1, 2))
+    anna.post(f"/cases/{case}/reading", data=LOW)
+    answers_become(anna, said("low_concern", 0.001), said("low_concern", 0.03), said("cannot_assess", 0.5))
+    found = anna.get(f"/api/v1/cases/{case}/result").json()
+    assert found["answer"] == "cannot_assess"
+    page = anna.get(f"/cases/{case}").text
+    assert "Picture 2: melanoma in about 3" in remark(page)
+    assert "The answer is that of" not in remark(page)
+    assert "The pictures of this visit got different answers" in page
+
+
+def test_what_differs_within_the_visit_is_told_beside_an_earlier_one(
+    anna: TestClient, enter: Callable[..., int], drawn: tuple[bytes, ...]
+) -> None:
+    case = enter()
+    anna.post(f"/cases/{case}/reading", data=LOW)
+    add_visit(anna, case, drawn[1])
+    add_visit(anna, case, drawn[2])
+    anna.post(f"/cases/{case}/reading", data=LOW)
+    answers_become(anna, said("refer", 0.6), said("low_concern", 0.001), said("cannot_assess", 0.001))
+    page = anna.get(f"/cases/{case}").text
+    assert "the answer is that of the current visit" in remark(page)
+    assert "The pictures of this visit got different answers" in page
+    with anna.app.state.service.looking(Person("Anna", "admin")) as desk:  # type: ignore[attr-defined]
+        answer = sheet_of(desk, case).answer
+    assert answer is not None
+    assert answer.warnings[0].startswith("The pictures of this visit got different answers")
+
+
+def test_every_earlier_picture_has_its_own_day(
+    anna: TestClient, enter: Callable[..., int], drawn: tuple[bytes, ...]
+) -> None:
+    case = enter(pictures=(0, 1))
+    anna.post(f"/cases/{case}/reading", data=LOW)
+    add_visit(anna, case, drawn[2])
+    anna.post(f"/cases/{case}/reading", data=LOW)
+    answers_become(anna, said("refer", 0.6), said("refer", 0.6), said("low_concern", 0.001))
+    with anna.app.state.service.store.begin() as session:  # type: ignore[attr-defined]
+        for image, day in zip(session.scalars(select(Image).order_by(Image.id)), (3, 4, 9), strict=True):
+            image.captured_on = datetime.date(2026, 3, day)
+    text = remark(anna.get(f"/cases/{case}").text)
+    assert "Picture 1 of 3 Mar 2026: Refer. Picture 2 of 4 Mar 2026: Refer." in text
+
+
+def test_the_paper_numbers_pictures_as_the_sentences_do(anna: TestClient, two: int) -> None:
+    """The one that decides is printed first, whatever its number."""
+    answers_become(anna, said("low_concern", 0.001), said("refer", 0.6))
+    with anna.app.state.service.looking(Person("Anna", "admin")) as desk:  # type: ignore[attr-defined]
+        first, second = (picture.caption for picture in sheet_of(desk, two).pictures)
+    assert first.startswith("Picture 2: ")
+    assert first.endswith("This picture alone: Refer.")
+    assert second.startswith("Picture 1: ")
