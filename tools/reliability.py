@@ -93,10 +93,10 @@ def loaded(folder: Path) -> Part:
     rows = [("load", "measured", "claimed", "holds"), *load.rows(found)]
     words = (
         "`POST /api/v1/classify` through HTTP, clients on the same two cores, against the same predictor called "
-        "directly; rounds of both alternate in one run. At half load requests arrive evenly, and a request's time "
-        "counts from when it was due. At random (Poisson) the latency is told, not judged (ADR 0020): *a queue alone* "
-        "is what the same arrivals come to before a server that takes exactly the direct time for each. The soak adds "
-        "cases, readings and pages to one request in twenty."
+        "directly; rounds of both alternate in one run. At half load requests arrive at random (Poisson), then evenly, "
+        "and a request's time counts from when it was due; *a queue alone* is what the same arrivals come to before a "
+        "server that takes exactly the direct time for each. The soak adds cases, readings and pages to one request in "
+        "twenty."
     )
     return Part("Load", words, tuple(rows), found.fine)
 

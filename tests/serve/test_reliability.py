@@ -22,7 +22,7 @@ def test_load_is_measured_through_http_beside_the_predictor(tmp_path: Path) -> N
     assert found.soak is not None
     assert found.soak.refused == 0
     assert found.soak.early > 50
-    assert [row[0].split()[0] for row in load.rows(found)] == ["saturation,", "half", "the", "soak"]
+    assert [row[0].split()[0] for row in load.rows(found)] == ["saturation,", "half", "half", "soak"]
 
 
 def test_a_ratio_stands_beside_the_rounds_around_it() -> None:
@@ -87,13 +87,14 @@ def test_the_page_is_that_of_the_kept_figures() -> None:
     assert reliability.page(held) == reliability.PAGE.read_text()
 
 
-def test_half_load_is_judged_where_requests_come_evenly_and_told_where_they_come_at_random() -> None:
+def test_half_load_is_judged_at_random_and_evenly() -> None:
     fast = load.HalfLoad(10.0, 100, 0.05, 0.08, 0.04, 0)
     slow = load.HalfLoad(10.0, 100, 0.09, 0.40, 0.04, 0, (0.05, 0.25))
     full = load.Saturation((9.0,), (10.0, 10.0))
 
-    assert load.Loaded(full, half=slow, even=fast, soak=None).fine
+    assert load.Loaded(full, half=fast, even=fast, soak=None).fine
+    assert not load.Loaded(full, half=slow, even=fast, soak=None).fine
     assert not load.Loaded(full, half=fast, even=slow, soak=None).fine
     lost = load.HalfLoad(10.0, 100, 0.05, 0.08, 0.04, 1)
     assert not load.Loaded(full, half=lost, even=fast, soak=None).fine
-    assert "a queue alone has 1.25 and 6.25" in load.rows(load.Loaded(full, slow, fast, None))[2][1]
+    assert "a queue alone has 1.25 and 6.25" in load.rows(load.Loaded(full, slow, fast, None))[1][1]
