@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from onnx import TensorProto, helper
 
 from dermoscope.core.errors import BundleError
 from dermoscope.predict.bundle import Bundle
-from dermoscope.predict.session import Session, usable_cores
+from dermoscope.predict.session import Session, pool_of, usable_cores
+
+PICTURE = np.zeros((1, 64, 64, 3), np.uint8)
 
 
 def graph(output: str, kind: int = TensorProto.UINT8, shape: tuple[object, ...] = ("n", 8, 8, 3)) -> bytes:
@@ -70,6 +73,46 @@ def test_threads_are_limited(bundle: Bundle) -> None:
         == usable_cores()
         >= 1
     )
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_pieces_on_a_pool_are_the_whole(bundle: Bundle, count: int) -> None:
+    pictures = np.random.default_rng(3).integers(0, 255, (count, 64, 64, 3), np.uint8)
+    session = Session.load(bundle.graphs["model.onnx"], threads=1)
+    whole = session.run(pictures, ("logits", "attention", "embedding"))
+    found = session.on(pool_of(2)).run(pictures, ("logits", "attention", "embedding"))
+    assert found[1] is None
+    for a, b in ((whole[0], found[0]), (whole[2], found[2])):
+        assert a is not None
+        assert b is not None
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_on_a_pool_the_network_runs_before_it_is_waited_for(bundle: Bundle) -> None:
+    done = threading.Event()
+    pool = pool_of(1)
+    read = Session.load(bundle.graphs["model.onnx"], threads=1).on(pool).begin(PICTURE, ("logits",))
+    pool.submit(done.set)  # behind the pieces
+    assert done.wait(30)
+    assert len(read()) == 1
+
+
+def test_an_error_in_a_piece_reaches_who_asked(bundle: Bundle) -> None:
+    session = Session.load(bundle.graphs["model.onnx"], threads=1).on(pool_of(2))
+    with pytest.raises(BundleError, match="the model reads pictures of"):
+        session.run(PICTURE[:, :, :, :1], ("logits",))
+    pool = pool_of(1)
+    pool.shutdown()
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        session.on(pool).run(PICTURE, ("logits",))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there threads have a priority of their own")
+def test_threads_of_a_pool_step_back() -> None:
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    assert pool_of(1).submit(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())).result() > before
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
 
 
 def test_the_runtime_keeps_and_sends_nothing(bundle_folder: Path, tmp_path: Path) -> None:

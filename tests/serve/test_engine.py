@@ -16,6 +16,7 @@ from dermoscope.core.errors import BusyError, ImageError
 from dermoscope.core.prediction import Prediction
 from dermoscope.data.synthetic import draw
 from dermoscope.predict.predictor import Predictor
+from dermoscope.predict.views import View
 from dermoscope.serve.desk import Service
 from dermoscope.serve.engine import Engine, Load
 
@@ -45,14 +46,22 @@ def jpeg(seed: int) -> bytes:
 class Gate:
     """A predictor that waits at every call until it is let through, and notes how many images came together."""
 
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, predictor: Predictor, views: int | None = None) -> None:
         self.inner, self.open, self.entered = predictor, threading.Semaphore(0), threading.Semaphore(0)
         self.together: list[list[bytes]] = []
         self.narrow: Gate | None = None
+        self.count = views
 
     def with_threads(self, threads: int) -> "Gate":
         self.narrow = Gate(self.inner.with_threads(threads))
         return self.narrow
+
+    def sharing(self) -> "Gate":
+        self.narrow = Gate(self.inner.sharing())
+        return self.narrow
+
+    def views(self, count: int | None = None) -> tuple[View, ...]:
+        return self.inner.views(count or self.count)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.inner, name)
@@ -133,7 +142,10 @@ def test_what_waits_goes_together_one_of_each_in_turn(gate: Gate, files: list[by
     assert gate.together[2:] == [files[3:5], files[5:6], files[6:7]]
 
 
-def test_what_comes_alone_has_all_cores_and_a_crowd_shares_them(gate: Gate, files: list[bytes]) -> None:
+def test_with_fewer_views_than_cores_one_alone_has_them_all_and_a_crowd_shares_them(
+    bundled: Predictor, files: list[bytes]
+) -> None:
+    gate = Gate(bundled, views=1)
     with Engine(gate) as engine, ThreadPoolExecutor(9) as pool:  # type: ignore[arg-type]
         narrow = gate.narrow
         assert narrow is not None
@@ -154,6 +166,24 @@ def test_what_comes_alone_has_all_cores_and_a_crowd_shares_them(gate: Gate, file
         last = engine.predict(files[5:6])
     assert len(last) == 1
     assert gate.together[-1] == files[5:6]
+
+
+def test_with_a_view_for_every_core_the_next_image_is_begun_beside_the_first(
+    bundled: Predictor, files: list[bytes]
+) -> None:
+    gate = Gate(bundled)
+    with Engine(gate) as engine, ThreadPoolExecutor(9) as pool:  # type: ignore[arg-type]
+        shared = gate.narrow
+        assert shared is not None
+        assert [session.pool is not None for session in shared.inner.sessions] == [True]
+        asked = [pool.submit(engine.predict, [file]) for file in files]
+        assert shared.entered.acquire(timeout=30)
+        assert shared.entered.acquire(timeout=30)  # both lanes, however few wait
+        wait_for(engine, Load(busy=2, waiting=7, done=0))
+        shared.open.release(9)
+        assert [len(one.result(30)) for one in asked] == [1] * 9
+    assert gate.together == []  # nobody has all cores for himself
+    assert [len(turn) for turn in shared.together] == [1] * 9
 
 
 def test_lanes_say_what_the_predictor_says(bundled: Predictor, files: list[bytes]) -> None:
@@ -245,7 +275,8 @@ def test_a_batch_keeps_one_place_and_nobody_stands_behind_it(gate: Gate, files: 
     assert [len(turn) for turn in gate.together[3:]] == [1] * 6
 
 
-def test_where_images_go_one_by_one_a_batch_has_every_fourth(gate: Gate, files: list[bytes]) -> None:
+def test_where_images_go_one_by_one_a_batch_has_every_fourth(bundled: Predictor, files: list[bytes]) -> None:
+    gate = Gate(bundled, views=1)
     with Engine(gate, lanes=4) as engine, ThreadPoolExecutor(9) as pool:  # type: ignore[arg-type]
         first = pool.submit(engine.predict, files[:1])
         gate.entered.acquire()

@@ -20,7 +20,7 @@ from dermoscope.predict import bundle as bundles
 from dermoscope.predict.bundle import Bundle
 from dermoscope.predict.manifest import Member
 from dermoscope.predict.quality import DECODE_AT, quality_of
-from dermoscope.predict.session import Session, usable_cores
+from dermoscope.predict.session import Session, pool_of, usable_cores
 from dermoscope.predict.views import View, cut, first_views
 from dermoscope.refine.decision import Evidence, decide, in_words
 from dermoscope.refine.prior import shift_prior
@@ -30,6 +30,7 @@ Progress = Callable[[int, int], None]
 Wanted = str | Prior | Callable[[Probabilities], Prior] | None
 """A prior, its name in the bundle, None for the default, or what makes one of the calibrated probabilities."""
 Failure = tuple[str, str]
+_Seen = tuple[Float[np.ndarray, "n columns diagnoses"], Float[np.ndarray, "n features"] | None]
 
 SQUARES = 32
 """Views of images that go through the network at once: more gain nothing on a CPU, and each holds some 10 MB there."""
@@ -98,6 +99,15 @@ class Predictor:
     def with_threads(self, threads: int) -> "Predictor":
         """The same model, one call of which uses so many: several calls beside each other then share the cores."""
         return Predictor.load(self.bundle, threads=threads)
+
+    def sharing(self) -> "Predictor":
+        """The same model, whose calls share its threads view by view, first come, first served.
+
+        Several calls beside each other keep all cores busy, and one that comes alone has all of them; pays where there
+        are as many views as threads.
+        """
+        pool = pool_of(self.threads)
+        return Predictor(self.bundle, tuple(session.on(pool) for session in self.with_threads(1).sessions))
 
     @property
     def taxonomy(self) -> Taxonomy:
@@ -234,12 +244,13 @@ class Predictor:
         kept, quality, logits, embeddings = [], [], [], []
         readable = _readable(pictures, ids, sources, failures)
         for position, batch in _batches(readable, max(1, SQUARES // len(views))):
-            found, embedding = self._look(batch, views)
+            looking = self._look(batch, views)
+            kept += [ids[row] for row, _ in batch]
+            quality += [quality_of(p.pixels, p.width, p.height) for _, p in batch]
+            found, embedding = looking()
             logits.append(found)
             if embedding is not None:
                 embeddings.append(embedding)
-            kept += [ids[row] for row, _ in batch]
-            quality += [quality_of(p.pixels, p.width, p.height) for _, p in batch]
             if progress is not None:
                 progress(position + 1, len(sources))
         if progress is not None:
@@ -254,19 +265,27 @@ class Predictor:
             columns,
         )
 
-    def _look(
-        self, batch: Sequence[tuple[int, Picture]], views: Sequence[View]
-    ) -> tuple[Float[np.ndarray, "n columns diagnoses"], Float[np.ndarray, "n features"] | None]:
-        """Logits of every view by every member, and the first member's embedding of the first view."""
-        logits, first = [], None
+    def _look(self, batch: Sequence[tuple[int, Picture]], views: Sequence[View]) -> Callable[[], _Seen]:
+        """Begin to read pictures; what is returned waits for the logits of every view by every member.
+
+        And for the first member's embedding of the first view.
+        """
+        begun = []
         for member, session in zip(self.bundle.members, self.sessions, strict=True):
             squares = np.concatenate([cut(prepare(p.pixels, member.steps), member.size, views) for _, p in batch])
-            found, embedding = session.run(squares, ("logits", "embedding"))
-            assert found is not None  # Session.load refuses a graph without logits
-            logits.append(_merged(found, member, len(self.taxonomy)).reshape(len(batch), len(views), -1))
-            if not logits[1:] and embedding is not None:
-                first = embedding.reshape(len(batch), len(views), -1)[:, 0]
-        return np.concatenate(logits, axis=1), first
+            begun.append(session.begin(squares, ("logits", "embedding")))
+
+        def looked() -> _Seen:
+            logits, first = [], None
+            for member, read in zip(self.bundle.members, begun, strict=True):
+                found, embedding = read()
+                assert found is not None  # Session.load refuses a graph without logits
+                logits.append(_merged(found, member, len(self.taxonomy)).reshape(len(batch), len(views), -1))
+                if not logits[1:] and embedding is not None:
+                    first = embedding.reshape(len(batch), len(views), -1)[:, 0]
+            return np.concatenate(logits, axis=1), first
+
+        return looked
 
 
 def _merged(logits: Float[np.ndarray, "n own"], member: Member, diagnoses: int) -> Float[np.ndarray, "n diagnoses"]:

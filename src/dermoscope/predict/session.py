@@ -1,7 +1,13 @@
 """ONNX Runtime, and nothing else of it anywhere."""
 
 import os
-from dataclasses import dataclass
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -11,10 +17,30 @@ from dermoscope.core.errors import BundleError
 
 onnxruntime.disable_telemetry_events()  # where it was imported before `dermoscope`, too (see `dermoscope/__init__.py`)
 
+_PIECE = 2
+"""Pictures that a thread of a pool reads at once: few, so that the last piece of a call keeps no core idle for long."""
+
+_STEPS_BACK = 5
+"""By how much the threads of a pool are nicer than others: these have three times their share where a core is short."""
+
 
 def usable_cores() -> int:
     """Cores that this process may run on (a container or `taskset` may leave it fewer than the machine has)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def pool_of(threads: int) -> ThreadPoolExecutor:
+    """Threads for `Session.on`, which leave the cores to whoever else has something short to do.
+
+    Requests are taken and answered beside them; on Linux, where threads have a priority of their own, theirs is lower.
+    They end when nobody holds the pool any more.
+    """
+    return ThreadPoolExecutor(threads, thread_name_prefix="views", initializer=_step_back)
+
+
+def _step_back() -> None:
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + _STEPS_BACK)
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +50,7 @@ class Session:
     inner: onnxruntime.InferenceSession
     outputs: frozenset[str]
     threads: int = 1
+    pool: ThreadPoolExecutor | None = None
 
     @classmethod
     def load(cls, graph: bytes, threads: int | None = None) -> "Session":
@@ -46,6 +73,14 @@ class Session:
             raise BundleError(f"the model reads {read}; it must read one uint8 tensor [n, size, size, 3]")
         return cls(inner, names, options.intra_op_num_threads)
 
+    def on(self, pool: ThreadPoolExecutor) -> "Session":
+        """The same graph, whose pictures go in pieces to the threads of a pool: first come, first served.
+
+        Calls that come together then share the cores picture by picture, and one that comes alone has all of them.
+        Made of a session of one thread; the pool must be no one that calls of this session run in.
+        """
+        return replace(self, pool=pool)
+
     def run(
         self, pictures: UInt8[np.ndarray, "n size size 3"], outputs: tuple[str, ...]
     ) -> list[Float[np.ndarray, "..."] | None]:
@@ -53,6 +88,12 @@ class Session:
 
         Raises BundleError where the graph does not read pictures of this size.
         """
+        return self.begin(pictures, outputs)()
+
+    def begin(
+        self, pictures: UInt8[np.ndarray, "n size size 3"], outputs: tuple[str, ...]
+    ) -> Callable[[], list[Float[np.ndarray, "..."] | None]]:
+        """Like `run`; what is returned waits for the outputs. On a pool the network runs meanwhile, else only then."""
         held = [name for name in outputs if name in self.outputs]
         given = self.inner.get_inputs()[0]
         fixed = [(a, b) for a, b in zip(given.shape, pictures.shape, strict=True) if isinstance(a, int)]
@@ -61,5 +102,16 @@ class Session:
                 f"the model reads pictures of {given.shape[1:]}, bundle.json says {list(pictures.shape[1:])}; install "
                 "or train the bundle again"
             )
-        found = dict(zip(held, self.inner.run(held, {given.name: pictures}), strict=True))
-        return [found.get(name) for name in outputs]
+        read = partial(self.inner.run, held)
+        if self.pool is None:
+            return lambda: _of_each([read({given.name: pictures})], held, outputs)
+        pieces = [pictures[at : at + _PIECE] for at in range(0, max(1, len(pictures)), _PIECE)]
+        begun = [self.pool.submit(read, {given.name: piece}) for piece in pieces]
+        return lambda: _of_each([one.result() for one in begun], held, outputs)
+
+
+def _of_each(pieces: list[Any], held: list[str], outputs: tuple[str, ...]) -> list[Float[np.ndarray, "..."] | None]:
+    """The outputs of a network that read pictures in pieces; None for one that it does not have."""
+    whole = [parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in zip(*pieces, strict=True)]
+    found = dict(zip(held, whole, strict=True))
+    return [found.get(name) for name in outputs]

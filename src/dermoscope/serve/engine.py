@@ -1,11 +1,12 @@
 """Bundle + bytes of images -> predictions, for many who ask at once.
 
-A turn of the network takes one image of every request that waits, so that a single image never stands behind a hundred;
-while it is idle nothing waits for company. What comes alone is read by all cores at once. Where two images wait for
-each lane, the lanes read side by side with their share of the cores: threads that wait for each other within one
-network lose a sixth of the time, and more where something else needs a core (ADR 0019). Batches go behind what somebody
-waits for, and keep a place. The model may be exchanged at any time: a request is read whole by the one that was there
-when it came, and what it is told says which that was.
+A turn takes one image of every request that waits, so that a single image never stands behind a hundred; while the
+network is idle nothing waits for company. Several lanes take turns at a time. Where an image has a view for every core,
+each is read view by view, one core a view, first come, first served: one that comes alone has all cores, and none of
+them ever waits for another (ADR 0019). Where it has fewer, one that comes alone is read by all cores within the
+network, and two that wait for each lane side by side with their share of them. Batches go behind what somebody waits
+for, and keep a place. The model may be exchanged at any time: a request is read whole by the one that was there when it
+came, and what it is told says which that was.
 """
 
 import math
@@ -246,7 +247,8 @@ class Engine:
     def _known(self, predictor: Predictor) -> Predictor:
         """A predictor, once there is one of its model for lanes."""
         if self._lanes > 1 and predictor not in self._narrow:
-            self._narrow[predictor] = predictor.with_threads(max(1, predictor.threads // self._lanes))
+            share = max(1, predictor.threads // self._lanes)
+            self._narrow[predictor] = predictor.sharing() if _shares(predictor) else predictor.with_threads(share)
         return predictor
 
     def _work(self) -> None:
@@ -281,8 +283,9 @@ class Engine:
             return None
         self._due = bool(self._beside)
         crowd = _CROWD * self._lanes
-        alone = not self._running and self._waiting < crowd
-        taken = self._take(1 if alone else max(1, self._waiting // crowd))
+        shares = self._lanes > 1 and _shares((self._front or self._back)[0].predictor)
+        alone = not shares and not self._running and self._waiting < crowd
+        taken = self._take(1 if alone or shares else max(1, self._waiting // crowd))
         self._alone = alone
         self._busy, self._waiting = self._busy + len(taken), self._waiting - len(taken)
         return partial(self._run, taken, alone)
@@ -321,6 +324,11 @@ class Engine:
             _take(self._back, predictor, min(most, len(taken) + 1), taken)
         self._spared = 0 if batch else self._spared + 1
         return taken
+
+
+def _shares(predictor: Predictor) -> bool:
+    """Whether an image has a view for every core, so that one alone keeps all of them busy view by view."""
+    return len(predictor.views()) >= predictor.threads
 
 
 def _take(queue: deque[_Request], predictor: Predictor, most: int, taken: list[tuple[_Request, int]]) -> None:
