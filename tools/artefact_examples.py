@@ -20,7 +20,7 @@ LESIONS = ((12, "NV"), (31, "MEL"))
 SEEDS = {
     "ink": (10, 15),
     "ruler": (12, 5),
-    "hair": (2, 5),
+    "hair": (3, 6),
     "patch": (6, 1),
     "exposure": (0, 1),
     "blur": (0, 2),

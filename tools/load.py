@@ -1,13 +1,14 @@
 """The service under load, as its clients see it: through HTTP, in a process of its own, against the predictor itself.
 
-    python tools/load.py                       saturation and half load, two minutes
+    python tools/load.py                       saturation and half load, eight minutes
     python tools/load.py --soak 900            the same, then a quarter of an hour at half load
 
 At saturation sixteen clients ask `POST /api/v1/classify` for one image each, again and again. At half load requests
 arrive at half of that rate, at random (Poisson), and then evenly, and a request's time counts from when it was due, not
 from when a client was free. What random arrivals cost by themselves is told beside it: a queue before a server that
-takes as long as the predictor called directly, and not a moment more. Rounds of the service and of the predictor
-called directly alternate, in one run on one machine.
+takes as long as the predictor called directly, and not a moment more. Of such a queue at half load the p99 of two
+minutes varies by a standard deviation of half a direct time from draw to draw of the arrivals, so five draws are made.
+Rounds of the service and of the predictor called directly alternate, in one run on one machine.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from sending import KIND, Client, classify, client_of, jpeg, multipart
 
 from dermoscope.predict.predictor import Predictor
 
-IMAGES, CLIENTS = 64, 16
+IMAGES, CLIENTS, DRAWS = 64, 16, 5
 LEAST, MOST_P50, MOST_P99 = 0.85, 1.5, 5.0
 """What is claimed: images per second at saturation, and latency at half load, as shares of the predictor's own."""
 GROWTH = 1.05
@@ -59,9 +60,10 @@ class Saturation:
 
 @dataclass(frozen=True)
 class HalfLoad:
-    """Seconds at half load, and of the predictor called with one image while nobody asks.
+    """Seconds at half load, and of the predictor called with one image before each draw, while nobody asks.
 
-    `queue` are p50 and p99 of the same requests before a server that takes the direct time for each, one by one.
+    `queue` are p50 and p99 of the same requests before a server that takes the direct time for each, one by one;
+    `draws` those of each draw of arrivals, as shares of the direct time before it.
     """
 
     rate: float
@@ -71,6 +73,7 @@ class HalfLoad:
     direct: float
     refused: int
     queue: tuple[float, float] = (0.0, 0.0)
+    draws: tuple[tuple[float, float], ...] = ()
 
     @property
     def fine(self) -> bool:
@@ -169,21 +172,29 @@ def queued(due: Sequence[float], seconds: float) -> list[float]:
 
 
 def half_load(
-    client: Client, predictor: Predictor, files: Sequence[bytes], rate: float, due: Sequence[float]
+    client: Client, predictor: Predictor, files: Sequence[bytes], rate: float, draws: Sequence[Sequence[float]]
 ) -> HalfLoad:
-    """Latency of requests that are `due` then, at `rate` of them a second."""
-    alone = []
-    for data in [*files[:8], *files]:
-        began = time.perf_counter()
-        predictor.predict([data])
-        alone.append(time.perf_counter() - began)
+    """Latency of requests that are due then, at `rate` of them a second, draw by draw."""
     bodies = [multipart(data) for data in files]
-    found = at_rate(due, lambda k: classify(client, bodies[k % len(bodies)]))
-    took = [seconds for seconds, _ in found]
-    direct = float(np.median(alone[8:]))
-    p50, p99 = _quantiles(took)
-    bad = sum(status != 200 for _, status in found)
-    return HalfLoad(rate, len(found), p50, p99, direct, bad, _quantiles(queued(due, direct)))
+    alone: list[float] = []
+    took: list[float] = []
+    queue: list[float] = []
+    bad, each = 0, []
+    for due in draws:
+        direct = [_seconds(predictor, data) for data in [*files[:8], *files]][8:]
+        found = at_rate(due, lambda k: classify(client, bodies[k % len(bodies)]))
+        own, usual = [seconds for seconds, _ in found], float(np.median(direct))
+        p50, p99 = _quantiles(own)
+        each.append((p50 / usual, p99 / usual))
+        alone, took, queue = alone + direct, took + own, queue + queued(due, usual)
+        bad += sum(status != 200 for _, status in found)
+    return HalfLoad(rate, len(took), *_quantiles(took), float(np.median(alone)), bad, _quantiles(queue), tuple(each))
+
+
+def _seconds(predictor: Predictor, data: bytes) -> float:
+    began = time.perf_counter()
+    predictor.predict([data])
+    return time.perf_counter() - began
 
 
 def _quantiles(seconds: Sequence[float]) -> tuple[float, float]:
@@ -261,7 +272,7 @@ def measure(
     images: int = IMAGES,
     rounds: int = 5,
     seconds: float = 10.0,
-    half_s: float = 120.0,
+    half_s: float = 60.0,
     soak_s: float = 0.0,
 ) -> Loaded:
     """Start a service below `folder` and measure it."""
@@ -273,8 +284,8 @@ def measure(
             classify(client, multipart(data))
         full = saturation(client, predictor, files, rounds, seconds)
         rate = float(np.median(full.service)) / 2
-        half = half_load(client, predictor, files, rate, arrivals(rate, half_s, 7))
-        even = half_load(client, predictor, files, rate, evenly(rate, half_s / 2))
+        half = half_load(client, predictor, files, rate, [arrivals(rate, half_s, 7 + k) for k in range(DRAWS)])
+        even = half_load(client, predictor, files, rate, [evenly(rate, half_s)])
         soaked = soak(client, running.process.pid, files, rate, soak_s) if soak_s else None
         running.stop()
     return Loaded(full, half, even, soaked)
@@ -311,6 +322,9 @@ def rows(found: Loaded) -> list[tuple[str, str, str, str]]:
 def _half_row(name: str, half: HalfLoad, *, queue: bool) -> tuple[str, str, str, str]:
     p50, p99 = half.queue
     alone = f"; a queue alone has {p50 / half.direct:.2f} and {p99 / half.direct:.2f}" if queue else ""
+    if len(half.draws) > 1:
+        (low50, high50), (low99, high99) = ((min(part), max(part)) for part in zip(*half.draws, strict=True))
+        alone += f"; {low50:.2f} to {high50:.2f} and {low99:.2f} to {high99:.2f} in {len(half.draws)} draws of arrivals"
     return (
         f"{name}, {half.rate:.1f} images/s",
         f"{half.requests} requests, p50 {1e3 * half.p50:.0f} ms ({half.p50 / half.direct:.2f} of the "

@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,8 +14,11 @@ from hypothesis import strategies as st
 
 from dermoscope.core.errors import InputError, ValueRuleError
 from dermoscope.data.artefacts import ARTEFACTS, apply
+from dermoscope.data.artefacts_hair import taper
 from dermoscope.data.artefacts_ink import VIOLET
 from dermoscope.data.artefacts_paint import LEAST, cover, find_lesion, lines, mottle, stain
+from dermoscope.data.artefacts_ruler import KINDS, SHARES
+from dermoscope.data.artefacts_scales import Pen, Printed, Wear, frame_at, paint, ticks, written
 from dermoscope.data.images import read_image
 from dermoscope.data.synthetic import draw
 from dermoscope.predict.quality import quality_of
@@ -168,6 +172,87 @@ def test_ink_is_violet() -> None:
     assert -45 < blue < -15
 
 
+def _darkness(kind: str, seed: int, places: np.ndarray, heights: np.ndarray) -> np.ndarray:
+    """How dark a bar makes skin of one colour, at places in mm from its left end and heights over its base line."""
+    printed = KINDS[kind](np.random.default_rng(seed), (800, 800))
+    (line,) = next(pen.lines for pen in printed.pens if len(pen.lines) == 1 and (pen.lines[0][:, 1] == 0).all())
+    middle = frame_at((400.0, 400.0), 0.0, 800.0, 1.0)
+    skin = np.full((800, 800, 3), 200, np.uint8)
+    drawn, _ = paint(replace(printed, frame=middle), skin, 1.0)
+    along = line[0, 0] + places * (line[1, 0] - line[0, 0]) / 10
+    u, v = np.meshgrid(along, heights)
+    x, y = 400 + 800 * u, 400 - 800 * v
+    return np.asarray(200.0 - cv2.remap(drawn[..., 1], x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR))
+
+
+@pytest.mark.parametrize("kind", ["scale_bar", "pale_bar"])
+def test_marks_and_letters_of_a_scale_bar_lie_on_opposite_sides_of_its_line(kind: str) -> None:
+    for seed in range(12):
+        marks = _darkness(kind, seed, np.arange(11.0), np.linspace(0.016, 0.02, 5)).mean(axis=0)
+        assert (marks > 12).all()
+        below = _darkness(kind, seed, np.linspace(-0.3, 10.3, 400), np.linspace(-0.06, -0.01, 40)).max(axis=0)
+        left, right = below[:100] > 12, below[-100:] > 12
+        assert left.any() != right.any()
+        assert (below[100:-100] < 6).all()
+
+
+@pytest.mark.parametrize(("kind", "above"), [("scale_bar", 0.0185), ("pale_bar", 0.0245)])
+def test_marks_of_half_a_millimetre_are_shorter(kind: str, above: float) -> None:
+    for seed in range(12):
+        halves, low = np.arange(10) + 0.5, 0.0065 if kind == "scale_bar" else 0.014
+        between = _darkness(kind, seed, np.arange(10) + 0.25, np.array([low]))
+        assert (_darkness(kind, seed, halves, np.array([low])) > between + 4).all()
+        assert (_darkness(kind, seed, halves, np.array([above])) < 4).all()
+        assert (_darkness(kind, seed, np.arange(11.0), np.array([above])) > 8).all()
+
+
+def test_most_rulers_are_a_scale_bar_in_the_lower_third() -> None:
+    assert sum(SHARES.values()) == pytest.approx(1)
+    assert SHARES.keys() == KINDS.keys()
+    low = 0
+    for seed in range(200):
+        rows, columns = np.nonzero(apply("ruler", LESIONS[seed % 6].pixels, intensity=0.8, seed=seed).mask)
+        bar = np.ptp(columns) > 70 and len(rows) < 0.04 * 224**2
+        low += bool(bar and np.median(rows) > 224 * 2 / 3 and 50 < np.median(columns) < 174)
+    assert 0.7 < low / 200 < 0.95
+
+
+def test_with_its_intensity_the_same_ruler_grows_from_nearly_nothing() -> None:
+    for seed in range(60):
+        pixels = LESIONS[seed % 6].pixels
+        found = [apply("ruler", pixels, intensity=i, seed=seed) for i in (0.001, 0.05, 0.2, 0.4, 0.6, 0.8, 1.0)]
+        areas = [each.mask.mean() for each in found]
+        changes = [np.abs(each.pixels.astype(int) - pixels).mean() for each in found]
+        assert all(more > 0.93 * less for less, more in pairwise(areas))
+        assert all(more > less for less, more in pairwise(changes))
+        assert changes[0] < 0.08 * changes[-1]
+        assert changes[1] < 0.2 * changes[-1]
+        assert found[-1].mask[found[3].mask].mean() > 0.85
+
+
+def test_print_lies_where_its_frame_says_by_hand() -> None:
+    """A mark 0.1 to 0.2 above the middle, and the same in a frame turned by a quarter and squeezed by a half."""
+    wear = Wear(0.0, (0.0, 0.0), np.zeros((2, 2), np.float32), 0.0)
+    pen = Pen(ticks(np.array([0.0]), 0.1, 0.2), 0.02)
+    skin = np.full((100, 100, 3), 200, np.uint8)
+    for turn, squeeze, columns, rows in ((0.0, 1.0, (50, 50), (30, 40)), (90.0, 0.5, (55, 60), (50, 50))):
+        printed = Printed((pen,), frame_at((50.0, 50.0), turn, 100.0, squeeze), 100.0, (0.0, 0.0, 0.0), 1.0, wear)
+        drawn, mask = paint(printed, skin, 1.0)
+        y, x = np.nonzero(drawn[..., 1] < 100)
+        assert (x.min(), x.max()) == (pytest.approx(columns[0], abs=2), pytest.approx(columns[1], abs=2))
+        assert (y.min(), y.max()) == (pytest.approx(rows[0], abs=2), pytest.approx(rows[1], abs=2))
+        assert mask[drawn[..., 1] < 100].all()
+    far = replace(printed, frame=frame_at((900.0, 50.0), 0.0, 100.0, 1.0))
+    assert not paint(far, skin, 1.0)[1].any()
+
+
+def test_letters_stand_beside_each_other_on_their_corner() -> None:
+    strokes = written("Mm", (0.5, -0.2), 0.1, 0.2)
+    assert strokes[0].min(axis=0).tolist() == [0.5, -0.2]
+    assert strokes[0].max(axis=0) == pytest.approx([0.648, -0.1])
+    assert strokes[1][0].tolist() == pytest.approx([0.7, -0.2])
+
+
 @pytest.mark.parametrize(("name", "figure"), [("hair", "hair"), ("dark_corners", "dark_corners")])
 def test_the_quality_figures_see_them(name: str, figure: str) -> None:
     """An independent measure: what finds the real ones finds these."""
@@ -179,6 +264,89 @@ def test_the_quality_figures_see_them(name: str, figure: str) -> None:
         )
         rises.append(after - before)
     assert np.mean(rises) > 0.2
+
+
+def plain(side: int, colour: tuple[int, int, int] = (225, 190, 180)) -> np.ndarray:
+    return np.full((side, side, 3), colour, np.uint8)
+
+
+def alone(seed: int) -> np.ndarray | None:
+    """Change across one long hair, summed, in 24 parts from its middle on to the tip; None for another picture."""
+    skin = plain(600)
+    found = apply("hair", skin, intensity=0.01, seed=seed)
+    y, x = np.nonzero(found.mask)
+    if len(x) == 0 or min(x.min(), y.min()) == 0 or max(x.max(), y.max()) == 599 or np.ptp(x) + np.ptp(y) < 150:
+        return None
+    _, tall, (east, _) = np.linalg.svd(np.stack([x, y], 1) - (x.mean(), y.mean()), full_matrices=False)
+    along = x * east[0] + y * east[1]
+    if tall[1] > 0.06 * tall[0]:
+        return None  # bent: parts of a straight line would not be as long
+    dark = np.abs(skin.astype(float) - found.pixels)[y, x].sum(axis=1)
+    cut = np.minimum((along - along.min()) / np.ptp(along) * 48, 47).astype(int)
+    parts = np.bincount(cut, dark, minlength=48)
+    half = parts[24:] if parts[42:].sum() < parts[:6].sum() else parts[23::-1]
+    return half / half[:6].mean()
+
+
+def test_a_hair_tapers_without_a_step() -> None:
+    along = np.linspace(0, 1, 401)
+    long, stub = taper(along, cut=False), taper(along, cut=True)
+    assert np.abs(np.diff(long[:-1])).max() < 0.08
+    assert (np.diff(long[40:]) <= 0).all()
+    assert long[-1] == 0
+    assert stub[-1] > 0.4
+    found = [parts for parts in map(alone, range(300)) if parts is not None]
+    assert len(found) > 20
+    smooth = np.median(found, axis=0)
+    assert smooth[7] - smooth[7:13].min() < 0.2  # where a step at two thirds of a hair would be
+    assert smooth[-1] < 0.5
+
+
+def test_hair_lets_light_through_and_red_most() -> None:
+    """The same hair on light and on dark skin: what is darker stays darker below it."""
+    through = []
+    for seed in range(30):
+        light, dark = (
+            apply("hair", plain(224, colour), intensity=1.0, seed=seed) for colour in ((230, 210, 210), (120, 100, 100))
+        )
+        passed = light.pixels.astype(float) - dark.pixels
+        assert (passed[light.mask] >= -2).all()
+        thick = light.pixels.min(axis=2) <= np.quantile(light.pixels.min(axis=2)[light.mask], 0.3)
+        through.append(np.median(passed[thick & light.mask] / 110, axis=0))
+    red, green, blue = np.mean(through, axis=0)
+    assert 0.2 < blue < green < red < 0.9
+    assert red - blue > 0.05
+
+
+def test_the_same_hair_grows_with_the_intensity() -> None:
+    skin = plain(224)
+    changes = []
+    for seed in range(30):
+        grown = [apply("hair", skin, intensity=float(i), seed=seed) for i in np.linspace(0.05, 1.0, 20)]
+        change = np.array([np.abs(one.pixels.astype(int) - skin).mean() for one in grown])
+        for less, more in pairwise(grown):
+            assert (less.mask & ~more.mask).sum() <= 0.03 * less.mask.sum() + 2
+        assert (np.diff(change) > -0.01 * change[-1]).all()
+        assert grown[0].mask.any()
+        changes.append(change / change[-1])
+    mean = np.mean(changes, axis=0)
+    assert 0 < mean[0] < 0.04
+    assert np.diff(mean).max() < 0.12
+
+
+def test_hair_is_long_or_shaved_to_stubs() -> None:
+    """By the sizes of what is plainly drawn (a faint hair comes apart into pieces)."""
+    shaved, long = 0, 0
+    for seed in range(100):
+        skin = plain(448)
+        change = np.abs(apply("hair", skin, intensity=0.5, seed=seed).pixels.astype(int) - skin).max(axis=2)
+        _, labels, boxes, _ = cv2.connectedComponentsWithStats((change > 8).astype(np.uint8), connectivity=8)
+        plainly = [index for index in np.unique(labels[change > 50]) if index]
+        sizes = np.hypot(boxes[plainly, cv2.CC_STAT_WIDTH], boxes[plainly, cv2.CC_STAT_HEIGHT]) / 448
+        shaved += bool(len(plainly) > 5 and np.quantile(sizes, 0.8) < 0.12)
+        long += bool(len(plainly) > 0 and sizes.max() > 0.4)
+    assert 4 <= shaved <= 25
+    assert long > 60
 
 
 def test_blurred_pictures_lose_detail() -> None:

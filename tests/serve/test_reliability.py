@@ -17,6 +17,8 @@ def test_load_is_measured_through_http_beside_the_predictor(tmp_path: Path) -> N
     assert found.saturation.ratio > 0
     assert found.half.requests > 0
     assert found.half.p50 <= found.half.p99
+    assert len(found.half.draws) == load.DRAWS
+    assert all(0 < p50 <= p99 for p50, p99 in found.half.draws)
     assert found.half.queue[0] >= found.half.direct
     assert found.half.refused == found.even.refused == 0
     assert found.soak is not None
@@ -98,3 +100,5 @@ def test_half_load_is_judged_at_random_and_evenly() -> None:
     lost = load.HalfLoad(10.0, 100, 0.05, 0.08, 0.04, 1)
     assert not load.Loaded(full, half=lost, even=fast, soak=None).fine
     assert "a queue alone has 1.25 and 6.25" in load.rows(load.Loaded(full, slow, fast, None))[1][1]
+    many = load.HalfLoad(10.0, 100, 0.05, 0.08, 0.04, 0, (0.05, 0.25), ((1.2, 4.5), (1.4, 4.0)))
+    assert "1.20 to 1.40 and 4.00 to 4.50 in 2 draws" in load.rows(load.Loaded(full, many, fast, None))[1][1]

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from dermoscope.core.errors import ValueRuleError, some
+from dermoscope.data.artefacts_hair import grow_hair
 from dermoscope.data.artefacts_ink import draw_ink
 from dermoscope.data.artefacts_paint import Drawn, Mask, Pixels
 from dermoscope.data.artefacts_ruler import draw_ruler
-from dermoscope.data.artefacts_things import blow_bubbles, darken_corners, grow_hair, stick_patch
+from dermoscope.data.artefacts_things import blow_bubbles, darken_corners, stick_patch
 from dermoscope.data.artefacts_whole import cast_colour, code_coarsely, crop_closely, lose_focus, misexpose
 
 Draw = Callable[[np.random.Generator, Pixels, float], Drawn]
@@ -52,7 +53,7 @@ class Marked:
 def apply(name: str, pixels: Pixels, *, intensity: float, seed: int) -> Marked:
     """Draw one artefact of `ARTEFACTS`; the same arguments give the same picture, the one given stays as it is.
 
-    The same to the bit with the same OpenCV and kind of machine; another OpenCV draws what is printed on a ruler anew.
+    The same to the bit with the same OpenCV and kind of machine; another OpenCV draws fine lines a little differently.
 
     `intensity` from 0 (the same picture, an empty mask) over faint and small to 1, as strong as real ones are; with the
     same seed it is the same artefact that grows; at the least it is already seen. All sizes follow the shorter side.

@@ -1,184 +1,202 @@
-"""Rulers and scales in the picture, as ISIC 2017 and HAM10000 show them.
+"""Rulers and scales in the picture, as ISIC 2017 shows them.
 
-A scale bar of about a centimetre that the camera's plate carries (with or without a base line, straight or round the
-edge of the field), or a strip of paper or of clear plastic with marks and numbers along one side of the picture.
+Nearly all are the scale bar that a camera's plate carries: a centimetre, its marks towards the lesion and "MM" on the
+other side. The rest are marks without a line, in rows at the edge of the field, and rulers laid on the skin. Sizes and
+places were measured on the pictures of ISIC 2017 that have a ruler (`docs/concepts/artefacts.md`).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
-import cv2
 import numpy as np
 
-from dermoscope.data.artefacts_paint import Drawn, Pixels, cover, mottle
-from dermoscope.data.synthetic_skin import Color, Map
+from dermoscope.data.artefacts_paint import Drawn, Pixels
+from dermoscope.data.artefacts_scales import Frame, Pen, Printed, Wear, frame_at, paint, ticks, written
 
-_FINER = 2
-"""A ruler is drawn this many times finer than the picture before it is turned into its place."""
+Kind = Callable[[np.random.Generator, tuple[int, int]], Printed]
 
-
-@dataclass(frozen=True)
-class Print:
-    """What is printed: `marks` and the `paper` below them, as opacity, and the colours of both."""
-
-    marks: Map
-    paper: Map
-    black: Color
-    white: Color
-
-
-@dataclass(frozen=True)
-class Scale:
-    """A scale to draw: px of a millimetre, number of them, length of its shortest marks and width of a line, in px."""
-
-    gap: float
-    count: int
-    tick: float
-    line: float
-    base: bool
-    halves: bool
-    label: str
-    numbers: bool = False
-
-
-Kind = Callable[[np.random.Generator, tuple[int, int], float], Print]
+_ASPECT = 4 / 3
+"""Width to height of a photograph; a picture between square and this was squeezed or cut to it."""
 
 
 def draw_ruler(rng: np.random.Generator, pixels: Pixels, intensity: float) -> Drawn:
-    """A scale or a ruler; with `intensity` it becomes longer and blacker, and a strip reaches further in."""
-    kind = KINDS[int(rng.choice(len(KINDS), p=_SHARES))]
-    printed = kind(rng, pixels.shape[:2], intensity)
-    light = float(np.quantile(pixels[::4, ::4].max(axis=2), 0.8)) / 255.0
-    out, mask = pixels, np.zeros(pixels.shape[:2], bool)
-    if printed.paper.any():
-        out, mask = cover(pixels, _scaled(printed.white, 0.3 + 0.7 * light), printed.paper)
-    soft = cv2.GaussianBlur(printed.marks, (0, 0), max(0.35, rng.uniform(0.0012, 0.0032) * min(mask.shape)))
-    out, marked = cover(out, _scaled(printed.black, 0.3 + 0.7 * light), soft)
-    return out, mask | marked
+    """A scale or a ruler; with `intensity` it is blacker, sharper and more even, and a strip reaches further in."""
+    names = tuple(SHARES)
+    kind = KINDS[names[int(rng.choice(len(names), p=tuple(SHARES.values())))]]
+    return paint(kind(rng, pixels.shape[:2]), pixels, intensity)
 
 
-def _scaled(colour: Color, light: float) -> Color:
-    red, green, blue = (min(1.0, part * light) for part in colour)
-    return red, green, blue
+def scale_bar(rng: np.random.Generator, shape: tuple[int, int]) -> Printed:
+    """The dark scale bar: a base line of 10 mm, long marks at every mm, short ones between, "MM" on the other side."""
+    gap, tick = _millimetre(rng), rng.normal(0.0275, 0.0015)
+    middle = np.arange(11) - 5.0
+    across, thin = rng.uniform(0.0042, 0.0056), rng.uniform(0.002, 0.003)
+    end = _end(rng, gap, 0.045)
+    pens = (
+        Pen(ticks((middle[:-1] + 0.5) * gap, 0.0, rng.uniform(0.34, 0.46) * tick), 0.0024, 0.8),
+        Pen(ticks(middle * gap, 0.0, tick), thin, 0.6),
+        Pen(ticks(middle * gap, 0.0, 0.6 * tick), thin, 0.9),
+        Pen(written("MM", (end, -rng.uniform(0.045, 0.05)), 0.032, 0.0235), 0.0024, 0.95),
+        Pen((np.array([[-5 * gap, 0.0], [5 * gap, 0.0]]),), across, 1.0),
+    )
+    dark = rng.uniform(0.75, 1.2)
+    return Printed(
+        pens,
+        _low_frame(rng, shape),
+        min(shape),
+        (0.34 * dark, 0.27 * dark, 0.22 * dark),
+        strength=rng.uniform(0.85, 1.0),
+        wear=_wear(rng),
+    )
 
 
-def scale_bar(rng: np.random.Generator, shape: tuple[int, int], intensity: float) -> Print:
-    """A thin bar with marks of a millimetre and "MM" at one end, near one side, a little turned."""
+def pale_bar(rng: np.random.Generator, shape: tuple[int, int]) -> Printed:
+    """The etched scale bar: a soft grey band, a thin line, "mm"; darker than skin, lighter than a dark lesion."""
+    gap, tick = _millimetre(rng), rng.normal(0.028, 0.0015)
+    middle = np.arange(11) - 5.0
+    band = rng.uniform(0.008, 0.013)
+    ends = np.array([[-5 * gap, 0.0], [5 * gap, 0.0]])
+    end = _end(rng, gap, 0.048)
+    pens = (
+        Pen((ends + np.array([0, band / 2]),), band, 0.35),
+        Pen(ticks((middle[:-1] + 0.5) * gap, 0.0, rng.uniform(0.55, 0.7) * tick), 0.0022, 0.5),
+        Pen(ticks(middle * gap, 0.0, tick), 0.0024, 0.6),
+        Pen((ends,), 0.0036, 0.8),
+        Pen(written("mm", (end, -rng.uniform(0.03, 0.038)), 0.019, 0.025), 0.0026, 1.0),
+    )
+    grey = rng.uniform(0.36, 0.56)
+    return Printed(
+        pens,
+        _low_frame(rng, shape),
+        min(shape),
+        (1.06 * grey, grey, 0.97 * grey),
+        strength=rng.uniform(0.7, 0.95),
+        wear=_wear(rng),
+    )
+
+
+def tick_row(rng: np.random.Generator, shape: tuple[int, int]) -> Printed:
+    """Marks in a row at the edge of the field, without a line, every fifth reaching further in; cut by the picture."""
+    unit, squeeze = min(shape), _squeeze(rng, shape)
+    gap, count, first = rng.uniform(0.066, 0.095), int(rng.integers(6, 15)), int(rng.integers(5))
+    tick, bend = rng.uniform(0.026, 0.038), rng.normal(0, 0.06)
+    side = int(rng.choice(4, p=(0.35, 0.4, 0.08, 0.17)))  # bottom, left, top, right
+    along, inset = rng.uniform(0.05, 0.6), rng.uniform(-0.005, 0.05)
+    turn = 90.0 * side + rng.normal(0, 10)
+    places = (np.arange(count) - (count - 1) / 2) * gap
+    fifth = (np.arange(count) + first) % 5 == 0
+    ends = np.where(fifth, rng.uniform(1.8, 2.3), 1.0) * tick
+    marks = tuple(ticks(places[k : k + 1], 0.0, float(ends[k]), bend)[0] for k in range(count))
+    letters = written("mm", (float(places[-1]) + 0.4 * gap, 0.0), 1.1 * tick, 1.3 * tick)
+    lettered = rng.random() < 0.3
+    dark = rng.uniform(0.5, 1.1)
+    return Printed(
+        (Pen(letters if lettered else marks[:1], 0.0034), Pen(marks, rng.uniform(0.0036, 0.0054))),
+        frame_at(_at_side(shape, side, along, inset * unit), turn, unit, squeeze),
+        unit,
+        (0.24 * dark, 0.19 * dark, 0.17 * dark),
+        strength=rng.uniform(0.9, 1.0),
+        wear=_wear(rng),
+        reach=0.01,
+    )
+
+
+def strip(rng: np.random.Generator, shape: tuple[int, int]) -> Printed:
+    """A white ruler at a side, cut by the edge of the picture: thick black bars, or finer marks with numbers."""
+    unit, squeeze, thick = min(shape), _squeeze(rng, shape), bool(rng.random() < 0.6)
+    side = int(rng.choice(4, p=(0.65, 0.17, 0.06, 0.12)))
+    deep, turn, half = rng.uniform(0.06, 0.2), rng.normal(0, 7), 1.2 * max(shape) / unit
+    pens = _bars(rng, half) if thick else _numbered(rng, half)
+    black = rng.uniform(0.06, 0.2)
+    return Printed(
+        pens,
+        frame_at(_at_side(shape, side, 0.5, deep * unit), 90.0 * side + turn, unit, squeeze),
+        unit,
+        (black, black, 1.1 * black),
+        strength=rng.uniform(0.94, 1.0),
+        wear=_wear(rng),
+        reach=0.6 * deep,
+        paper=np.array([[-half, 0.0], [half, 0.0], [half, -1.2], [-half, -1.2]]),
+        white=(1.0, rng.uniform(0.97, 1.0), rng.uniform(0.93, 1.0)),
+    )
+
+
+def _bars(rng: np.random.Generator, half: float) -> tuple[Pen, ...]:
+    """Thick bars of one length, from the edge of the paper."""
+    gap = rng.uniform(0.055, 0.1)
+    thick, start = rng.uniform(0.22, 0.42) * gap, rng.uniform(0.0, 0.25) * gap
+    places = np.arange(-half, half, gap) + rng.uniform(0, gap)
+    return (Pen(ticks(places, -start - 0.5 * thick, -start - rng.uniform(1.4, 2.6) * gap), thick),)
+
+
+def _numbered(rng: np.random.Generator, half: float) -> tuple[Pen, ...]:
+    """Marks of a millimetre, longer at every fifth and tenth, and a number of centimetres at the tenth."""
+    gap = rng.uniform(0.04, 0.065)
+    thick, start, tick = rng.uniform(0.1, 0.17) * gap, rng.uniform(0.0, 0.25) * gap, rng.uniform(0.9, 1.3) * gap
+    places, first = np.arange(-half, half, gap) + rng.uniform(0, gap), int(rng.integers(10))
+    size = rng.uniform(0.9, 1.3) * gap
+    order = np.arange(len(places)) + first
+    tens, fives = order % 10 == 0, order % 10 == 5
+    marks = [
+        line
+        for which, longer in ((tens, 1.6), (fives, 1.3), (~tens & ~fives, 1.0))
+        for line in ticks(places[which], -start - 0.5 * thick, -start - longer * tick)
+    ]
+    numbers = [
+        line
+        for place, at in zip(places[tens], order[tens], strict=True)
+        for line in written("123456"[at // 10 % 6], (place - 0.35 * size, -1.9 * tick - size), size, 0.75 * size)
+    ]
+    return Pen(tuple(marks), thick), Pen(tuple(numbers), 0.1 * size)
+
+
+def _millimetre(rng: np.random.Generator) -> float:
+    """A millimetre of a scale bar: 0.057 of the shorter side with most, more various with a tenth of them."""
+    spread = 0.025 if rng.random() < 0.9 else 0.1
+    return float(0.057 * np.exp(rng.normal(0, spread)))
+
+
+def _end(rng: np.random.Generator, gap: float, width: float) -> float:
+    """Where the letters begin: at the left end of the line, seldom at the right."""
+    return -5 * gap if rng.random() < 0.94 else 5 * gap - width
+
+
+def _squeeze(rng: np.random.Generator, shape: tuple[int, int]) -> float:
+    """How much narrower it must be: a square picture was most often squeezed to that, seldom cut."""
+    aspect = shape[1] / shape[0]
+    squeezed = bool(rng.random() < 0.9)
+    return aspect / _ASPECT if squeezed and 0.9 < aspect < _ASPECT else 1.0
+
+
+def _low_frame(rng: np.random.Generator, shape: tuple[int, int]) -> Frame:
+    """Below the lesion with nearly all, the marks towards it; more turned it lies further to the right and up."""
+    unit, squeeze = min(shape), _squeeze(rng, shape)
+    side = int(rng.choice(4, p=(0.94, 0.02, 0.02, 0.02)))
+    turn = float(np.clip(5.5 * rng.standard_t(2.5), -45, 45))
+    along = rng.normal(0.5, 0.03) + 0.0025 * abs(turn)
+    off = np.clip(rng.normal(0.118, 0.03), 0.05, 0.25) + 0.0012 * max(0.0, abs(turn) - 8)
+    return frame_at(_at_side(shape, side, along, off * unit), turn + 90.0 * side, unit, squeeze)
+
+
+def _at_side(shape: tuple[int, int], side: int, along: float, off: float) -> tuple[float, float]:
+    """A place in px at the lower, left, upper or right side: a part of the way along it, and px off it."""
     height, width = shape
-    unit, side = min(shape), int(rng.choice(4, p=[0.55, 0.15, 0.15, 0.15]))
-    base, halves = bool(rng.random() < 0.8), bool(rng.random() < 0.5)
-    count, label = int(rng.integers(9, 15)), ("MM", "mm", "")[int(rng.integers(3))]
-    gap, turn = rng.uniform(0.034, 0.055) * unit, rng.normal(0, 9)
-    long, tick = 0.5 + 0.5 * intensity, rng.uniform(0.018, 0.032) * unit
-    line = rng.uniform(0.0032, 0.006) * unit
-    scale = Scale(gap * long, count, tick * long, line * long, base, halves, label)
-    flat = _scale(scale)
-    along, off = rng.uniform(0.3, 0.7), rng.uniform(0.05, 0.16) * unit
-    middle = ((along * width, height - off), (off, along * height), (along * width, off), (width - off, along * height))
-    marks = _placed(flat, shape, middle[side], turn - 90 * side + 180 * float(rng.random() < 0.3))
-    grey = rng.uniform(0.08, 0.35)
-    blackness = (0.3 + 0.7 * intensity) * rng.uniform(0.75, 1.0)
-    return Print(blackness * marks, np.zeros(shape, np.float32), (grey, grey, grey), (1, 1, 1))
+    sides = (
+        (along * width, height - off),
+        (off, (1 - along) * height),
+        (along * width, off),
+        (width - off, along * height),
+    )
+    return sides[side]
 
 
-def field_marks(rng: np.random.Generator, shape: tuple[int, int], intensity: float) -> Print:
-    """Marks of a millimetre round the edge of the field of view, without a base line."""
-    height, width = shape
-    unit = min(shape)
-    radius, gap = rng.uniform(0.42, 0.6) * unit, rng.uniform(0.035, 0.06) * unit
-    first, tick, line = rng.uniform(0, 2 * np.pi), rng.uniform(0.02, 0.035) * unit, rng.uniform(0.004, 0.008) * unit
-    jitter = rng.normal(0, 0.02, 2) * unit
-    count = round(rng.uniform(8, 16) * (0.4 + 0.6 * intensity))
-    drawn = np.zeros((shape[0] * _FINER, shape[1] * _FINER), np.uint8)
-    for index in range(count):
-        turn = first + index * gap / radius
-        length = tick * (1.7 if index % 5 == 0 else 1.0) * (0.5 + 0.5 * intensity)
-        reach = min(radius, 0.5 * unit / max(abs(np.cos(turn)), abs(np.sin(turn))) - 0.03 * unit)
-        way = np.array([np.cos(turn), np.sin(turn)])
-        ends = [np.array([width / 2, height / 2]) + jitter + way * far for far in (reach, reach - length)]
-        _line(drawn, ends[0] * _FINER, ends[1] * _FINER, line * _FINER)
-    small = cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
-    grey = rng.uniform(0.05, 0.25)
-    return Print((0.35 + 0.65 * intensity) * small, np.zeros(shape, np.float32), (grey, grey, grey), (1, 1, 1))
+def _wear(rng: np.random.Generator) -> Wear:
+    soft, (right, down) = rng.uniform(0.001, 0.0022), 0.0009 * rng.standard_normal(2)
+    uneven = np.clip(0.4 + 0.4 * rng.standard_normal((5, 6)), 0, 1).astype(np.float32)
+    return Wear(float(soft), (float(right), float(down)), uneven, float(rng.uniform(0.0, 0.4)))
 
 
-def strip(rng: np.random.Generator, shape: tuple[int, int], intensity: float) -> Print:
-    """A ruler of paper or clear plastic along one side, cut by the edge of the picture, with marks and numbers."""
-    height, width = shape
-    unit, side, clear = min(shape), int(rng.integers(4)), bool(rng.random() < 0.4)
-    gap, line = rng.uniform(0.04, 0.07) * unit, rng.uniform(0.006, 0.011) * unit
-    tick, turn = rng.uniform(0.03, 0.05) * unit, rng.normal(0, 3)
-    deep = (0.35 + 0.65 * intensity) * rng.uniform(0.1, 0.2) * unit
-    count = int(1.5 * max(shape) / gap) + 1
-    scale = Scale(gap, count, min(tick, 0.45 * deep), line, False, True, "", numbers=True)
-    flat = _scale(scale)
-    long = count * gap * _FINER
-    sheet = np.zeros((max(2, round(2 * 0.6 * unit * _FINER)), flat.shape[1]), np.uint8)
-    sheet[len(sheet) // 2 :] = 255
-    # the marks begin at the edge of the strip and point away from the lesion
-    rows = min(len(flat), len(sheet) - len(sheet) // 2)
-    print_ = np.zeros_like(sheet)
-    print_[len(sheet) // 2 : len(sheet) // 2 + rows] = flat[:rows]
-    shift = rng.uniform(-0.2, 0.2) * min(long / _FINER / 4, unit)
-    middle = (
-        (width / 2 + shift, height - deep),
-        (deep, height / 2 + shift),
-        (width / 2 + shift, deep),
-        (width - deep, height / 2 + shift),
-    )[side]
-    angle = turn - 90.0 * side
-    paper, marks = (_placed(part, shape, middle, angle) for part in (sheet, print_))
-    opacity = (rng.uniform(0.05, 0.2) if clear else rng.uniform(0.9, 1.0)) * (0.4 + 0.6 * intensity)
-    paper = paper * np.clip(opacity * (1 + 0.04 * mottle(rng, shape, 0.2 * unit)), 0.03, 1)
-    white = (0.93, 0.93, 0.92) if clear else (0.97, 0.96, 0.93)
-    return Print((0.5 + 0.5 * intensity) * marks, paper, (0.1, 0.1, 0.12), white)
+KINDS: Mapping[str, Kind] = {"scale_bar": scale_bar, "pale_bar": pale_bar, "tick_row": tick_row, "strip": strip}
+"""Every kind of ruler by name; all that is random of one is drawn here, before its intensity counts."""
 
-
-def _scale(scale: Scale) -> np.ndarray:
-    """Marks along the upper edge of a sheet, pointing down from their base line; longer at 5 and 10 mm."""
-    fine = _FINER
-    text = 1.1 * scale.tick if scale.label else 0.0
-    height = round((3.6 * scale.tick + 4) * fine)
-    width = round((scale.gap * scale.count + 4 + 2 * text) * fine)
-    drawn = np.zeros((max(4, height), max(8, width)), np.uint8)
-    top = scale.line * fine
-    for index in range(scale.count + 1):
-        at = (2 + index * scale.gap) * fine
-        longer = 2.0 if index % 10 == 0 else 1.5 if index % 5 == 0 else 1.0
-        length = scale.tick * (longer if scale.halves else 1.6 if index in (0, scale.count) else 1.0) * fine
-        _line(drawn, np.array([at, top]), np.array([at, top + length]), scale.line * fine)
-        if scale.numbers and index % 10 == 0:
-            _write(drawn, str(index // 10), (at, top + length + 0.3 * scale.tick * fine), 1.1 * scale.tick * fine)
-    if scale.base:
-        ends = np.array([2 * fine, top]), np.array([(2 + scale.count * scale.gap) * fine, top])
-        _line(drawn, *ends, scale.line * fine)
-    if scale.label:
-        below = (2 + 1.3 * scale.tick) * fine, top + 1.8 * scale.tick * fine
-        _write(drawn, scale.label, below, 1.15 * scale.tick * fine)
-    return drawn
-
-
-def _line(drawn: np.ndarray, start: np.ndarray, end: np.ndarray, width: float) -> None:
-    ends = [np.round(16 * point).astype(int).tolist() for point in (start, end)]
-    cv2.line(drawn, ends[0], ends[1], int(255 * min(1.0, width)), max(1, round(width)), cv2.LINE_AA, 4)
-
-
-def _write(drawn: np.ndarray, text: str, top: tuple[float, float], height: float) -> None:
-    """Text of a height in px below a point, its middle at that point."""
-    size = max(height, 2.0) / 21.0  # a letter of this font has 21 px
-    (wide, tall), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
-    at = round(top[0] - wide / 2), round(top[1] + tall)
-    cv2.putText(drawn, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, 230, max(1, round(0.1 * height)), cv2.LINE_AA)
-
-
-def _placed(flat: np.ndarray, shape: tuple[int, int], middle: tuple[float, float], angle: float) -> Map:
-    """A finer sheet set into a picture: its middle at a place, turned by an angle in degrees."""
-    matrix = cv2.getRotationMatrix2D((flat.shape[1] / 2, flat.shape[0] / 2), angle, 1 / _FINER)
-    matrix[:, 2] += np.array(middle) - (flat.shape[1] / 2, flat.shape[0] / 2)
-    found = cv2.warpAffine(flat, matrix, (shape[1], shape[0]), flags=cv2.INTER_LINEAR)
-    return found.astype(np.float32) / 255.0
-
-
-KINDS: tuple[Kind, ...] = (scale_bar, field_marks, strip)
-_SHARES = (0.6, 0.2, 0.2)
-"""About how often each kind occurs among the rulers of ISIC 2017 and HAM10000."""
+SHARES: Mapping[str, float] = {"scale_bar": 0.63, "pale_bar": 0.22, "tick_row": 0.1, "strip": 0.05}
+"""How often each kind occurs among the rulers of ISIC 2017, about."""

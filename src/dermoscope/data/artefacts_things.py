@@ -1,4 +1,4 @@
-"""What lies on the skin or stands before it: hairs, bubbles in the gel, the edge of the field, colour patches."""
+"""What lies on the skin or stands before it: bubbles in the gel, the edge of the field, colour patches."""
 
 from dataclasses import dataclass, replace
 
@@ -6,15 +6,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from dermoscope.data.artefacts_paint import Drawn, Pixels, Place, cover, find_lesion, lines, mottle
+from dermoscope.data.artefacts_paint import Drawn, Pixels, Place, cover, find_lesion, mottle
 from dermoscope.data.synthetic_skin import Color, Map, step
-
-_HUES: tuple[Color, ...] = ((0.10, 0.07, 0.07), (0.17, 0.10, 0.07), (0.33, 0.21, 0.14), (0.55, 0.45, 0.38))
-_HUE_SHARES = (0.35, 0.35, 0.2, 0.1)
-"""Black, dark brown, brown and grey hair, and how often each."""
-
-_BENDS = 22
-"""Points along a hair."""
 
 PATCHES: tuple[tuple[Color, Color | None], ...] = (
     ((0.02, 0.57, 0.84), None),
@@ -30,45 +23,6 @@ PATCHES: tuple[tuple[Color, Color | None], ...] = (
     ((0.98, 0.55, 0.14), (0.93, 0.78, 0.25)),
 )
 """Colours of the adhesive patches of ISIC 2017, and of the smaller one stuck on top of some."""
-
-
-def grow_hair(rng: np.random.Generator, pixels: Pixels, intensity: float) -> Drawn:
-    """Hairs over everything, long or shaved to stubs, most leaning one way; with `intensity` more and thicker."""
-    shape = pixels.shape[:2]
-    unit = min(shape)
-    stubs = bool(rng.random() < 0.25)
-    most = int(rng.integers(30, 80))
-    points = _hairs(rng, (shape[0], shape[1]), most, stubs)
-    thick = rng.uniform(0.0036, 0.0078) * unit * (0.6 + 0.4 * intensity) * (0.8 if stubs else 1.0)
-    hue = np.array(_HUES[int(rng.choice(len(_HUES), p=_HUE_SHARES))]) * rng.uniform(0.85, 1.15)
-    shares = rng.random(most)
-    kept = np.arange(most) < max(1, round(most * intensity**1.2))
-    shaft = np.zeros(shape, np.float32)
-    for low, high, part in ((0.0, 0.4, 0.7), (0.4, 0.8, 1.0), (0.8, 1.0, 1.3)):
-        some = points[kept & (shares >= low) & (shares < high)]
-        np.maximum(shaft, lines(shape, some[:, : 2 * _BENDS // 3], part * thick), out=shaft)
-        np.maximum(shaft, lines(shape, some[:, 2 * _BENDS // 3 - 1 :], 0.65 * part * thick), out=shaft)
-    shaft = cv2.GaussianBlur(shaft, (0, 0), max(0.4, 0.0022 * unit))
-    shaft *= rng.uniform(0.75, 0.97) * np.clip(0.9 + 0.12 * mottle(rng, (shape[0], shape[1]), 0.12 * unit), 0, 1)
-    return cover(pixels, _colour(hue), shaft)
-
-
-def _hairs(
-    rng: np.random.Generator, shape: tuple[int, int], count: int, stubs: bool
-) -> Float[np.ndarray, "hairs points 2"]:
-    """Smoothly bent lines (x, y) in px: a direction, a curvature and a little wandering each."""
-    unit = min(shape)
-    lean, spread = rng.uniform(0, 2 * np.pi), float(rng.choice([0.25, 0.5, 1.4]))
-    length = rng.uniform(0.035, 0.1, count) if stubs else rng.uniform(0.35, 1.3, count)
-    along = np.linspace(0, 1, _BENDS)
-    turn = (lean + rng.normal(0, spread, count))[:, None]
-    turn = turn + rng.normal(0, 0.35 if stubs else 0.9, count)[:, None] * (along - 0.5)
-    wander, phase = rng.normal(0, 0.08 if stubs else 0.35, count)[:, None], rng.random(count)[:, None]
-    turn = turn + wander * np.sin(2 * np.pi * (along + phase))
-    moves = np.stack([np.cos(turn), np.sin(turn)], 2) * (length * unit / _BENDS)[:, None, None]
-    path = np.cumsum(moves, axis=1)
-    middle = rng.uniform(-0.05, 1.05, (count, 1, 2)) * np.array([shape[1], shape[0]])
-    return path - path.mean(axis=1, keepdims=True) + middle
 
 
 def blow_bubbles(rng: np.random.Generator, pixels: Pixels, intensity: float) -> Drawn:
