@@ -4,7 +4,9 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -80,7 +82,7 @@ def test_pieces_on_a_pool_are_the_whole(bundle: Bundle, count: int) -> None:
     pictures = np.random.default_rng(3).integers(0, 255, (count, 64, 64, 3), np.uint8)
     session = Session.load(bundle.graphs["model.onnx"], threads=1)
     whole = session.run(pictures, ("logits", "attention", "embedding"))
-    found = session.on(pool_of(2)).run(pictures, ("logits", "attention", "embedding"))
+    found = session.on(pool_of(2), 2).run(pictures, ("logits", "attention", "embedding"))
     assert found[1] is None
     for a, b in ((whole[0], found[0]), (whole[2], found[2])):
         assert a is not None
@@ -89,23 +91,39 @@ def test_pieces_on_a_pool_are_the_whole(bundle: Bundle, count: int) -> None:
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(("threads", "pieces"), [(1, 4), (2, 4), (4, 8), (8, 8)])
+def test_no_thread_of_a_pool_is_left_without_a_piece(bundle: Bundle, threads: int, pieces: int) -> None:
+    class Counting(ThreadPoolExecutor):
+        given = 0
+
+        def submit(self, *args: Any, **kwargs: Any) -> Any:
+            self.given += 1
+            return super().submit(*args, **kwargs)
+
+    pool = Counting(1)
+    session = Session.load(bundle.graphs["model.onnx"], threads=1).on(pool, threads)
+    (logits,) = session.run(np.zeros((8, 64, 64, 3), np.uint8), ("logits",))
+    assert logits is not None
+    assert (len(logits), pool.given) == (8, pieces)
+
+
 def test_on_a_pool_the_network_runs_before_it_is_waited_for(bundle: Bundle) -> None:
     done = threading.Event()
     pool = pool_of(1)
-    read = Session.load(bundle.graphs["model.onnx"], threads=1).on(pool).begin(PICTURE, ("logits",))
+    read = Session.load(bundle.graphs["model.onnx"], threads=1).on(pool, 1).begin(PICTURE, ("logits",))
     pool.submit(done.set)  # behind the pieces
     assert done.wait(30)
     assert len(read()) == 1
 
 
 def test_an_error_in_a_piece_reaches_who_asked(bundle: Bundle) -> None:
-    session = Session.load(bundle.graphs["model.onnx"], threads=1).on(pool_of(2))
+    session = Session.load(bundle.graphs["model.onnx"], threads=1).on(pool_of(2), 2)
     with pytest.raises(BundleError, match="the model reads pictures of"):
         session.run(PICTURE[:, :, :, :1], ("logits",))
     pool = pool_of(1)
     pool.shutdown()
     with pytest.raises(RuntimeError, match="after shutdown"):
-        session.on(pool).run(PICTURE, ("logits",))
+        session.on(pool, 1).run(PICTURE, ("logits",))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only there threads have a priority of their own")

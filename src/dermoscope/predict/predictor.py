@@ -107,7 +107,8 @@ class Predictor:
         are as many views as threads.
         """
         pool = pool_of(self.threads)
-        return Predictor(self.bundle, tuple(session.on(pool) for session in self.with_threads(1).sessions))
+        sessions = self.with_threads(1).sessions
+        return Predictor(self.bundle, tuple(session.on(pool, self.threads) for session in sessions))
 
     @property
     def taxonomy(self) -> Taxonomy:

@@ -18,7 +18,7 @@ from dermoscope.core.errors import BundleError
 onnxruntime.disable_telemetry_events()  # where it was imported before `dermoscope`, too (see `dermoscope/__init__.py`)
 
 _PIECE = 2
-"""Pictures that a thread of a pool reads at once: few, so that the last piece of a call keeps no core idle for long."""
+"""Pictures that a thread of a pool reads at once at most: the last piece of a call then keeps no core idle for long."""
 
 _STEPS_BACK = 5
 """By how much the threads of a pool are nicer than others: these have three times their share where a core is short."""
@@ -73,13 +73,13 @@ class Session:
             raise BundleError(f"the model reads {read}; it must read one uint8 tensor [n, size, size, 3]")
         return cls(inner, names, options.intra_op_num_threads)
 
-    def on(self, pool: ThreadPoolExecutor) -> "Session":
-        """The same graph, whose pictures go in pieces to the threads of a pool: first come, first served.
+    def on(self, pool: ThreadPoolExecutor, threads: int) -> "Session":
+        """The same graph, whose pictures go in pieces to the `threads` of a pool: first come, first served.
 
         Calls that come together then share the cores picture by picture, and one that comes alone has all of them.
         Made of a session of one thread; the pool must be no one that calls of this session run in.
         """
-        return replace(self, pool=pool)
+        return replace(self, pool=pool, threads=threads)
 
     def run(
         self, pictures: UInt8[np.ndarray, "n size size 3"], outputs: tuple[str, ...]
@@ -93,7 +93,10 @@ class Session:
     def begin(
         self, pictures: UInt8[np.ndarray, "n size size 3"], outputs: tuple[str, ...]
     ) -> Callable[[], list[Float[np.ndarray, "..."] | None]]:
-        """Like `run`; what is returned waits for the outputs. On a pool the network runs meanwhile, else only then."""
+        """Like `run`; what is returned waits for the outputs. On a pool the network runs meanwhile, else only then.
+
+        Raises like `run`.
+        """
         held = [name for name in outputs if name in self.outputs]
         given = self.inner.get_inputs()[0]
         fixed = [(a, b) for a, b in zip(given.shape, pictures.shape, strict=True) if isinstance(a, int)]
@@ -105,7 +108,8 @@ class Session:
         read = partial(self.inner.run, held)
         if self.pool is None:
             return lambda: _of_each([read({given.name: pictures})], held, outputs)
-        pieces = [pictures[at : at + _PIECE] for at in range(0, max(1, len(pictures)), _PIECE)]
+        most = max(1, min(_PIECE, len(pictures) // (2 * self.threads)))  # two for each thread, where there are so many
+        pieces = [pictures[at : at + most] for at in range(0, max(1, len(pictures)), most)]
         begun = [self.pool.submit(read, {given.name: piece}) for piece in pieces]
         return lambda: _of_each([one.result() for one in begun], held, outputs)
 
